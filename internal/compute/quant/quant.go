@@ -1,0 +1,104 @@
+// Package quant owns the weight layouts: how a matrix of weights lies in memory, and how it gets there.
+//
+// Every layout stores strips of 16 output rows, each strip one sequential stream over the input columns (docs/design.md
+// section 4). Rows are padded with zeros to a multiple of 16, columns to a multiple of 4.
+//
+// It must not know how a product is computed (package kernel) nor what a matrix is for (package gemma2).
+package quant
+
+import "fmt"
+
+// Layout names the order and type of a matrix's weights.
+type Layout uint8
+
+const (
+	// W8C is int8 in [-127, 127], shape [strips][cols/4][16 rows][4 cols], with a float32 scale and an int32 sum per row.
+	W8C Layout = iota + 1
+	// F32 is float32, shape [strips][cols][16 rows].
+	F32
+	// BF16 is bfloat16, shape [strips][cols/2][16 rows][2 cols]: a 32-bit lane holds a row's even and odd column.
+	BF16
+	// F16 is IEEE half precision, shape [strips][cols][16 rows].
+	F16
+)
+
+var layoutNames = map[Layout]string{W8C: "W8C", F32: "F32", BF16: "BF16", F16: "F16"}
+
+// String gives the layout's name as files and `show` print it.
+func (l Layout) String() string {
+	if s, ok := layoutNames[l]; ok {
+		return s
+	}
+	return fmt.Sprintf("Layout(%d)", uint8(l))
+}
+
+// ParseLayout is the inverse of String.
+func ParseLayout(s string) (Layout, error) {
+	for l, name := range layoutNames {
+		if name == s {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("layout: want W8C, F32, BF16 or F16, found %q", s)
+}
+
+// ElementSize is the number of bytes of one weight.
+func (l Layout) ElementSize() int {
+	switch l {
+	case W8C:
+		return 1
+	case F32:
+		return 4
+	default:
+		return 2
+	}
+}
+
+// StripRows is the number of output rows that one strip holds.
+const StripRows = 16
+
+// PaddedRows rounds a number of output rows up to whole strips.
+func PaddedRows(rows int) int { return (rows + StripRows - 1) &^ (StripRows - 1) }
+
+// PaddedCols rounds a number of input columns up to whole tiles.
+func PaddedCols(cols int) int { return (cols + 3) &^ 3 }
+
+// Matrix is one weight matrix: y[r] = sum over k of W[r][k] * x[k]. Its slices may alias a read-only mapped file.
+type Matrix struct {
+	Layout     Layout
+	Rows, Cols int       // as the model has them; the data is padded
+	Data       []byte    // PaddedRows*PaddedCols weights in Layout's order, 64-byte aligned
+	Scale      []float32 // W8C: per row, len PaddedRows; nil otherwise
+	RowSum     []int32   // W8C: sum of each row's int8 weights, len PaddedRows; nil otherwise
+}
+
+// DataSize is the number of bytes that a matrix's Data has.
+func DataSize(l Layout, rows, cols int) int {
+	return PaddedRows(rows) * PaddedCols(cols) * l.ElementSize()
+}
+
+// Strips is the number of 16-row strips.
+func (m *Matrix) Strips() int { return PaddedRows(m.Rows) / StripRows }
+
+// Strip returns the bytes of strip s.
+func (m *Matrix) Strip(s int) []byte {
+	n := StripRows * PaddedCols(m.Cols) * m.Layout.ElementSize()
+	return m.Data[s*n : (s+1)*n : (s+1)*n]
+}
+
+// Validate reports a field whose length does not fit the shape, so that later code may index without checks.
+func (m *Matrix) Validate() error {
+	if _, ok := layoutNames[m.Layout]; !ok {
+		return fmt.Errorf("layout: found unknown %v", m.Layout)
+	}
+	if m.Rows < 1 || m.Cols < 1 || m.Rows > 1<<22 || m.Cols > 1<<16 {
+		return fmt.Errorf("shape: want 1..%d rows and 1..%d columns, found %dx%d", 1<<22, 1<<16, m.Rows, m.Cols)
+	}
+	if want := DataSize(m.Layout, m.Rows, m.Cols); len(m.Data) != want {
+		return fmt.Errorf("data: want %d bytes for %dx%d %v, found %d", want, m.Rows, m.Cols, m.Layout, len(m.Data))
+	}
+	if m.Layout == W8C && (len(m.Scale) != PaddedRows(m.Rows) || len(m.RowSum) != PaddedRows(m.Rows)) {
+		return fmt.Errorf("scales and row sums: want %d each, found %d and %d", PaddedRows(m.Rows), len(m.Scale), len(m.RowSum))
+	}
+	return nil
+}
