@@ -6,19 +6,18 @@
 package guard
 
 import (
-	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // Copy returns a copy of s whose last byte is the last one before an unmapped page. Writing to it is allowed.
-func Copy[T any](t testing.TB, s []T) []T { return place(t, s, true) }
+func Copy[T any](t TB, s []T) []T { return place(t, s, true) }
 
 // CopyFront returns a copy of s whose first byte follows an unmapped page.
-func CopyFront[T any](t testing.TB, s []T) []T { return place(t, s, false) }
+func CopyFront[T any](t TB, s []T) []T { return place(t, s, false) }
 
-func place[T any](t testing.TB, s []T, atEnd bool) []T {
+func place[T any](t TB, s []T, atEnd bool) []T {
 	t.Helper()
 	if len(s) == 0 {
 		return s
@@ -45,7 +44,7 @@ func place[T any](t testing.TB, s []T, atEnd bool) []T {
 	return out
 }
 
-// cleanup unmaps m when the test ends; rapid's checks share one T, which is enough.
-func cleanup(t testing.TB, m []byte) {
+// cleanup unmaps m when the test, or one check of a property, ends.
+func cleanup(t TB, m []byte) {
 	t.Cleanup(func() { _ = unix.Munmap(m) }) // the mapping is ours and whole: Munmap cannot fail
 }
