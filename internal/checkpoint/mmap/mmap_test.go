@@ -1,0 +1,92 @@
+package mmap
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func write(t *testing.T, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenShowsTheFilesBytes(t *testing.T) {
+	for _, n := range []int{1, 4095, 4096, 4097, 1 << 17} {
+		want := bytes.Repeat([]byte("0123456789abc"), n)[:n]
+		f, err := Open(write(t, want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(f.Data, want) {
+			t.Errorf("%d bytes: the mapping differs from the file", n)
+		}
+		for range 2 {
+			if err := f.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+		if f.Data != nil {
+			t.Error("Data is still set after Close")
+		}
+	}
+}
+
+func TestOpenRefusesWhatCannotBeMapped(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(write(t, nil)); !errors.Is(err, ErrEmpty) {
+		t.Errorf("empty file: err = %v, want ErrEmpty", err)
+	}
+	if _, err := Open(filepath.Join(dir, "missing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: err = %v, want os.ErrNotExist", err)
+	}
+	if _, err := Open(dir); err == nil {
+		t.Error("a folder was mapped")
+	}
+	if _, err := Open(os.DevNull); err == nil {
+		t.Error("a device was mapped")
+	}
+}
+
+var sink byte // a read whose result is unused is optimised away
+
+func TestGuardTurnsAFaultIntoAnError(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("not run here: a mapped file cannot be truncated on Windows")
+	}
+	path := write(t, make([]byte, 1<<16))
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := Guard(func() error { sink = f.Data[1<<15]; return nil }); err != nil {
+		t.Fatalf("whole file: %v", err)
+	}
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := Guard(func() error { sink = f.Data[1<<15]; return nil }); err == nil {
+		t.Error("a read past the end of a truncated file gave no error")
+	}
+}
+
+func TestGuardPassesErrorsAndOtherPanics(t *testing.T) {
+	want := errors.New("own")
+	if err := Guard(func() error { return want }); err != want {
+		t.Errorf("err = %v, want %v", err, want)
+	}
+	defer func() {
+		if r := recover(); r != "bug" {
+			t.Errorf("recovered %v, want the panic of read", r)
+		}
+	}()
+	_ = Guard(func() error { panic("bug") })
+}
