@@ -97,6 +97,12 @@ func AxpyF16(o, p []float32, v []uint16) {
 	}
 }
 
+// Finite says whether no element is an infinity or a NaN.
+func Finite(x []float32) bool {
+	mustPad("Finite", x)
+	return active.absMax(x) < 0x7f800000
+}
+
 // Scale multiplies each x by s.
 func Scale(x []float32, s float32) {
 	for i := range x {

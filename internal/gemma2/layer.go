@@ -1,0 +1,179 @@
+package gemma2
+
+import (
+	"fmt"
+
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
+)
+
+// runLayer adds one layer's two residual branches to the n rows of x. Gemma 2 normalises the input and the output of each
+// branch, never the residual stream itself (arXiv:2408.00118, section 2):
+//
+//	x += postAttnNorm(attention(attnNorm(x)))
+//	x += postFFNNorm(down(gelu(gate(h)) * up(h)))    h = ffnNorm(x)
+//
+// Norms, sums and activations of a row are computed where the next product packs that row.
+func (m *Model) runLayer(l, n int) error {
+	w := &m.weights.Layers[l]
+	m.layer, m.attention.layer = w, l
+	pre := m.pre.first
+	if l > 0 {
+		pre = m.pre.attn
+	}
+	if err := m.linear.run(n, pre, m.h, product{w.Q, m.qkv[0]}, product{w.K, m.qkv[1]}, product{w.V, m.qkv[2]}); err != nil {
+		return err
+	}
+	if l > 0 {
+		m.see("hidden", l, m.x, n)
+	}
+	m.see("input_norm", l, m.h, n)
+	if err := m.crew.Run(n, 8, m.body.rotate); err != nil {
+		return err
+	}
+	m.see("q_rope", l, m.q, n)
+	if err := m.crew.Run(n*m.config.NumHeads, 1, m.body.attend); err != nil {
+		return err
+	}
+	m.see("attn_heads_out", l, m.attn, n)
+	if err := m.linear.run(n, nil, m.attn, product{w.O, m.h}); err != nil {
+		return err
+	}
+	m.see("attn_out", l, m.h, n)
+	if err := m.linear.run(n, m.pre.ffn, m.h, product{w.Gate, m.gate}, product{w.Up, m.up}); err != nil {
+		return err
+	}
+	m.see("pre_ffn_norm", l, m.h, n)
+	m.see("mlp_gate", l, m.gate, n)
+	m.see("mlp_up", l, m.up, n)
+	if err := m.linear.run(n, m.pre.down, m.gate, product{w.Down, m.h}); err != nil {
+		return err
+	}
+	m.see("mlp_act", l, m.gate, n)
+	m.see("mlp_out", l, m.h, n)
+	return nil
+}
+
+// norm writes row t of x, normed with w, to h.
+func (m *Model) norm(t int, w []float32) {
+	kernel.RMSNorm(m.h.row(t), m.x.row(t), w, m.config.HiddenSize, m.config.RMSNormEps)
+}
+
+// join adds row t of h, a branch's output normed with post, to x, and norms the sum with next.
+func (m *Model) join(t int, post, next []float32) {
+	h := m.h.row(t)
+	kernel.RMSNorm(h, h, post, m.config.HiddenSize, m.config.RMSNormEps)
+	kernel.Add(m.x.row(t), h)
+	m.norm(t, next)
+}
+
+func (m *Model) firstNorm(t int) { m.norm(t, m.layer.AttnNorm) }
+
+func (m *Model) joinAttention(t int) { m.join(t, m.layer.PostAttnNorm, m.layer.FFNNorm) }
+
+// joinFFN ends the layer before this one.
+func (m *Model) joinFFN(t int) {
+	m.join(t, m.weights.Layers[m.attention.layer-1].PostFFNNorm, m.layer.AttnNorm)
+}
+
+func (m *Model) activate(t int) { kernel.GeluMul(m.gate.row(t), m.gate.row(t), m.up.row(t)) }
+
+// rotate turns queries and keys of rows [lo, hi) by their positions and puts keys and values into the caches.
+func (m *Model) rotate(worker, lo, hi int) {
+	dim, half, layer := m.config.HeadDim, m.config.HeadDim/2, m.attention.layer
+	kv := m.attention.work[worker].part // zero beyond the head dim
+	clear(kv)
+	for t := lo; t < hi; t++ {
+		cos, sin, cache, pos := m.cos.row(t)[:half], m.sin.row(t)[:half], m.rowCache[t], m.rowPos[t]
+		for h := range m.config.NumHeads {
+			q := m.q.row(t)[h*pad16(dim) : (h+1)*pad16(dim)]
+			copy(q, m.qkv[0].row(t)[h*dim:(h+1)*dim])
+			kernel.Rotate(q, cos, sin)
+		}
+		for h := range m.config.NumKVHeads {
+			copy(kv, m.qkv[1].row(t)[h*dim:(h+1)*dim])
+			kernel.Rotate(kv, cos, sin)
+			cache.store(layer, 0, h, pos, kv)
+			copy(kv, m.qkv[2].row(t)[h*dim:(h+1)*dim])
+			cache.store(layer, 1, h, pos, kv)
+		}
+	}
+}
+
+// head computes the wanted rows' logits, a panel at a time, and hands them out.
+func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) error) error {
+	m.picked = m.picked[:0]
+	first := 0
+	for _, c := range chunks {
+		for i := len(c.Tokens) - c.Logits; i < len(c.Tokens); i++ {
+			m.picked = append(m.picked, first+i)
+		}
+		first += len(c.Tokens)
+	}
+	chunk, seen := 0, 0
+	for m.base = 0; m.base < len(m.picked); m.base += kernel.MaxPanel {
+		n := min(kernel.MaxPanel, len(m.picked)-m.base)
+		if err := m.linear.run(n, m.pre.head, m.h, product{m.weights.Head, m.logits}); err != nil {
+			return fmt.Errorf("head: %w", err)
+		}
+		m.see("final_norm", len(m.weights.Layers), m.h, n)
+		if err := m.finish(n); err != nil {
+			return err
+		}
+		for i := range n {
+			for seen == chunks[chunk].Logits {
+				chunk, seen = chunk+1, 0
+			}
+			c := chunks[chunk]
+			if err := out(chunk, len(c.Tokens)-c.Logits+seen, m.logits.row(i)[:m.config.VocabSize]); err != nil {
+				return err
+			}
+			seen++
+		}
+	}
+	return nil
+}
+
+// joinPicked makes row t of the head's input: picked rows move to the front of h and x, in order, which overwrites only
+// rows that come before them.
+func (m *Model) joinPicked(t int) {
+	from := m.picked[m.base+t]
+	x, h := m.x.row(t), m.h.row(t)
+	copy(x, m.x.row(from))
+	copy(h, m.h.row(from))
+	m.join(t, m.weights.Layers[len(m.weights.Layers)-1].PostFFNNorm, m.weights.FinalNorm)
+}
+
+// capChunk is the number of logits that one part of the last loop does.
+const capChunk = 16384
+
+// finish applies the final soft cap to n rows of logits and makes sure that they are numbers.
+func (m *Model) finish(n int) error {
+	clear(m.nonFinite)
+	if err := m.crew.Run(n*m.logits.stride, capChunk, m.body.limit); err != nil {
+		return err
+	}
+	for _, bad := range m.nonFinite {
+		if bad {
+			return ErrNonFinite
+		}
+	}
+	return nil
+}
+
+// capLogits does elements [lo, hi) of all rows of logits.
+func (m *Model) capLogits(worker, lo, hi int) {
+	x := m.logits.data[lo:hi]
+	if m.config.FinalSoftcap != 0 {
+		kernel.Softcap(x, 1, m.config.FinalSoftcap)
+	}
+	if !kernel.Finite(x) {
+		m.nonFinite[worker] = true
+	}
+}
+
+// see shows an intermediate result to a test.
+func (m *Model) see(name string, layer int, r rows, n int) {
+	if m.probe != nil {
+		m.probe(name, layer, r, n)
+	}
+}

@@ -1,0 +1,154 @@
+package gemma2
+
+import (
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
+	"github.com/systemgemma/systemgemma/internal/compute/offheap"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+)
+
+// rows is a matrix of activations: n rows of float32 at a stride that is a multiple of 16, zero beyond their width.
+type rows struct {
+	data   []float32
+	stride int
+}
+
+// row is row t, padding included.
+func (r rows) row(t int) []float32 { return r.data[t*r.stride : (t+1)*r.stride : (t+1)*r.stride] }
+
+// linear multiplies rows of activations with up to three matrices that share them: y = W x for each row x.
+//
+// It works in two loops: over panels of 16 rows, which are rounded to int8 or packed as the layouts want them; then over
+// strips of 16 outputs, each read once for all panels. A row's result depends on that row alone.
+type linear struct {
+	crew  *parallel.Crew
+	exact bool // multiply W8C weights with unrounded activations
+
+	n       int       // rows
+	pre     func(int) // makes row t of the input, just before it is packed
+	in      rows
+	product [3]product
+	used    int // products in use
+	strips  int // of all products
+
+	wantInt, wantFloat bool
+	panels             []uint8   // [panel][k/4][width][4]
+	scales             []float32 // [row]
+	floats             []float32 // [panel][k][width]
+	strip              []float32 // [worker][k][16]: a W8C strip made float32, when exact
+	maxCols            int
+
+	packBody, mulBody parallel.Body
+}
+
+type product struct {
+	w   *quant.Matrix
+	out rows
+}
+
+// newLinear makes scratch for inputs of at most maxRows rows and maxCols columns.
+func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols int) *linear {
+	l := &linear{crew: crew, exact: exact, maxCols: pad16(maxCols)}
+	panels := (maxRows + kernel.MaxPanel - 1) / kernel.MaxPanel
+	size := panels * kernel.PanelSize(maxCols, kernel.MaxPanel)
+	l.panels = offheap.Cast[uint8](scratch.bytes(size))
+	l.floats = scratch.floats(size)
+	l.scales = scratch.floats(panels * kernel.MaxPanel)
+	if exact {
+		l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols)
+	}
+	l.packBody, l.mulBody = l.pack, l.mul
+	return l
+}
+
+// run multiplies n rows of in, each made by pre (if any) first, with every product's matrix.
+func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
+	l.n, l.pre, l.in = n, pre, in
+	l.used = copy(l.product[:], products)
+	l.strips, l.wantInt, l.wantFloat = 0, false, false
+	for _, p := range l.product[:l.used] {
+		l.strips += p.w.Strips()
+		isInt := p.w.Layout == quant.W8C && !l.exact
+		l.wantInt = l.wantInt || isInt
+		l.wantFloat = l.wantFloat || !isInt
+	}
+	panels := (n + kernel.MaxPanel - 1) / kernel.MaxPanel
+	if err := l.crew.Run(panels, 1, l.packBody); err != nil {
+		return err
+	}
+	grain := max(1, min(16, l.strips/(8*l.crew.Workers())))
+	return l.crew.Run(l.strips, grain, l.mulBody)
+}
+
+// size returns how many rows panel p has and their panel's width.
+func (l *linear) size(p int) (tokens, width int) {
+	tokens = min(kernel.MaxPanel, l.n-p*kernel.MaxPanel)
+	return tokens, kernel.PanelWidth(tokens)
+}
+
+// intPanel and floatPanel are the parts of the scratch that panel p fills.
+func (l *linear) intPanel(p, width int) []uint8 {
+	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
+	return l.panels[at : at+l.in.stride*width]
+}
+
+func (l *linear) floatPanel(p, width int) []float32 {
+	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
+	return l.floats[at : at+l.in.stride*width]
+}
+
+// pack makes panels [lo, hi).
+func (l *linear) pack(_, lo, hi int) {
+	for p := lo; p < hi; p++ {
+		tokens, width := l.size(p)
+		for i := range tokens {
+			t := p*kernel.MaxPanel + i
+			if l.pre != nil {
+				l.pre(t)
+			}
+			if l.wantInt {
+				l.scales[t] = kernel.Quantize(l.intPanel(p, width), width, i, l.in.row(t))
+			}
+			if l.wantFloat {
+				kernel.Pack(l.floatPanel(p, width), width, i, l.in.row(t))
+			}
+		}
+	}
+}
+
+// mul multiplies strips [lo, hi), counted through all products, with all panels.
+func (l *linear) mul(worker, lo, hi int) {
+	for s := lo; s < hi; s++ {
+		i, first := 0, 0
+		for s-first >= l.product[i].w.Strips() {
+			first += l.product[i].w.Strips()
+			i++
+		}
+		l.mulStrip(worker, l.product[i], s-first)
+	}
+}
+
+func (l *linear) mulStrip(worker int, p product, s int) {
+	w, strip := p.w, p.w.Strip(s)
+	row := s * quant.StripRows
+	if l.exact && w.Layout == quant.W8C {
+		f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
+		w.StripF32(f, s)
+		strip = asBytes(f)
+	}
+	for first := 0; first < l.n; first += kernel.MaxPanel {
+		panel := first / kernel.MaxPanel
+		tokens, width := l.size(panel)
+		out := p.out.data[first*p.out.stride+row:]
+		switch {
+		case w.Layout == quant.W8C && !l.exact:
+			kernel.MulW8C(out, p.out.stride, strip, w.Scale[row:row+16], w.RowSum[row:row+16], l.intPanel(panel, width), width, l.scales[first:first+tokens])
+		case w.Layout == quant.BF16:
+			kernel.MulBF16(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
+		case w.Layout == quant.F16:
+			kernel.MulF16(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
+		default: // F32, and W8C made so
+			kernel.MulF32(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
+		}
+	}
+}
