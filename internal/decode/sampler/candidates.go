@@ -1,0 +1,162 @@
+package sampler
+
+import (
+	"math"
+	"slices"
+)
+
+// A candidate is a token that may still be chosen.
+type candidate struct {
+	id    int32
+	score float32 // a logit, changed by the steps so far; -Inf means that it can't be chosen
+}
+
+// candidates is what the steps work on: never empty.
+type candidates struct {
+	list   []candidate
+	sorted bool        // list runs from best to worst; if not, in ascending order of ids
+	room   []candidate // the whole scratch that list lies in
+}
+
+// A processor is one step between logits and draw: it changes scores or drops candidates, but never all of them.
+type processor interface {
+	apply(c *candidates)
+}
+
+// better is the order of candidates: by score, equals by id. It is total, so selection has one result.
+func better(a, b candidate) bool {
+	return a.score > b.score || a.score == b.score && a.id < b.id
+}
+
+// reset makes every token of the vocabulary a candidate: list[i].id == i.
+func (c *candidates) reset(logits []float32) {
+	if cap(c.room) < len(logits) {
+		c.room = make([]candidate, len(logits))
+	}
+	c.list, c.sorted = c.room[:len(logits)], false
+	for i, x := range logits {
+		c.list[i] = candidate{int32(i), x}
+	}
+}
+
+// best returns the best candidate.
+func (c *candidates) best() candidate {
+	best := c.list[0]
+	if !c.sorted {
+		for _, x := range c.list[1:] {
+			if better(x, best) {
+				best = x
+			}
+		}
+	}
+	return best
+}
+
+// keepTop sorts from the best down, only as far as more says, and drops the rest. more is asked about rank 0, 1 ... and
+// never again after it said no; rank 0 is kept whatever it says.
+func (c *candidates) keepTop(more func(rank int, x candidate) bool) {
+	n := 0
+	if c.sorted {
+		for n < len(c.list) && (more(n, c.list[n]) || n == 0) {
+			n++
+		}
+	} else {
+		// Nearly always all that is kept lies near the best score, a small part of a vocabulary of 256,000 (e^-12 is its
+		// share of the best's probability). Only while more wants still others, candidates farther off are looked at.
+		top := c.best().score
+		for _, reach := range [...]float32{12, 24, float32(math.Inf(1))} {
+			near := partition(c.list[n:], top-reach)
+			kept := sortTop(c.list[n:n+near], n, more)
+			n += kept
+			if kept < near {
+				break
+			}
+		}
+	}
+	c.list, c.sorted = c.list[:n], true
+}
+
+// partition moves the candidates whose score is at least least to the front and returns how many they are.
+func partition(list []candidate, least float32) int {
+	n := 0
+	for i, x := range list {
+		if x.score >= least {
+			list[i], list[n] = list[n], x
+			n++
+		}
+	}
+	return n
+}
+
+// sortTop sorts the front of list, from the best down, as far as more says, and returns how many it wanted. list[0] has the
+// given rank. A heap gives up its root while more wants it: n + kept*log n steps, where sorting all would need n*log n.
+func sortTop(list []candidate, rank int, more func(rank int, x candidate) bool) int {
+	for i := len(list)/2 - 1; i >= 0; i-- {
+		sink(list, i)
+	}
+	end := len(list) // the heap is list[:end]; list[end:] was taken out, the best at the end
+	for end > 0 && (more(rank, list[0]) || rank == 0) {
+		end--
+		list[0], list[end] = list[end], list[0]
+		sink(list[:end], 0)
+		rank++
+	}
+	taken := list[end:]
+	slices.Reverse(taken)
+	return copy(list, taken)
+}
+
+// sink lets heap[i] go down until none of its children is better.
+func sink(heap []candidate, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
+		}
+		if child+1 < len(heap) && better(heap[child+1], heap[child]) {
+			child++
+		}
+		if !better(heap[child], heap[i]) {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
+	}
+}
+
+// draw returns the first candidate, in the order of the list, at which the running sum of probabilities exceeds u of the
+// whole; u in [0, 1).
+func (c *candidates) draw(u float64) int32 {
+	top := c.best().score
+	target := u * c.mass(top)
+	run, last := 0.0, int32(0)
+	for _, x := range c.list {
+		if w := weight(x.score, top); w > 0 {
+			run, last = run+w, x.id
+			if run > target {
+				break
+			}
+		}
+	}
+	return last
+}
+
+// mass is the sum of all weights, added in the order of the list.
+func (c *candidates) mass(top float32) float64 {
+	sum := 0.0
+	for _, x := range c.list {
+		sum += weight(x.score, top)
+	}
+	return sum
+}
+
+// weight is the probability of score in units of that of top, the best score.
+func weight(score, top float32) float64 { return expNeg(float64(score) - float64(top)) }
+
+// change gives the candidate a new score. An overflow becomes the largest finite number, so that arithmetic makes no
+// infinity; a candidate that can't be chosen stays so.
+func (x *candidate) change(score float32) {
+	if x.score != float32(math.Inf(-1)) {
+		x.score = min(max(score, -math.MaxFloat32), math.MaxFloat32)
+	}
+}

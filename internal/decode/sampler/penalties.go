@@ -1,0 +1,57 @@
+package sampler
+
+// penalties lowers the scores of tokens that stand in the window. It comes first, while list[i].id == i.
+type penalties struct {
+	repetition, presence, frequency float64
+
+	counts map[int32]int32 // how often each token stands in the window; none is 0
+	ring   []int32         // the window's tokens when it is limited, oldest at next once it is full
+	next   int
+	window int   // 0: all tokens
+	worst  int32 // of all tokens ever accepted the highest, or a negative one: what can be out of range
+}
+
+func newPenalties(p Params) *penalties {
+	s := &penalties{
+		repetition: p.RepetitionPenalty, presence: p.PresencePenalty, frequency: p.FrequencyPenalty,
+		counts: map[int32]int32{}, window: p.PenaltyWindow,
+	}
+	if s.repetition == 0 {
+		s.repetition = 1
+	}
+	return s
+}
+
+// accept adds a token at the end of the window; one too old leaves it.
+func (s *penalties) accept(id int32) {
+	if uint32(id) > uint32(s.worst) {
+		s.worst = id
+	}
+	s.counts[id]++
+	switch {
+	case s.window == 0:
+	case len(s.ring) < s.window:
+		s.ring = append(s.ring, id)
+	default:
+		old := s.ring[s.next]
+		if s.counts[old]--; s.counts[old] == 0 {
+			delete(s.counts, old)
+		}
+		s.ring[s.next] = id
+		s.next = (s.next + 1) % s.window
+	}
+}
+
+// apply changes each token of the window by itself, so the order in which the map gives them changes nothing.
+func (s *penalties) apply(c *candidates) {
+	for id, count := range s.counts {
+		x := &c.list[id]
+		score := float64(x.score) // rounded to float32 once, at the end: presence may cancel nearly all of it
+		if score > 0 {
+			score /= s.repetition
+		} else {
+			score = float64(score * s.repetition)
+		}
+		x.change(float32(score - float64(float64(count)*s.frequency) - s.presence))
+	}
+}
