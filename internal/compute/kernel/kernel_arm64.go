@@ -23,8 +23,8 @@ func assembled() []*table {
 var neon = table{
 	name: "neon",
 
-	mulW8C: mulW8CNeon, mulF32: mulF32Ref, mulBF16: mulBF16Ref, mulF16: mulF16Ref,
-	absMax: absMaxRef, quantize: quantizeRef,
-	sumSquares: sumSquaresRef, scaleMul: scaleMulRef, add: addRef, rotate: rotateRef, softcap: softcapsRef, geluMul: geluMulRef,
-	max: maxRef, expSum: expSumRef, dotF32: dotF32Ref, dotF16: dotF16Ref, axpyF32: axpyF32Ref, axpyF16: axpyF16Ref,
+	mulW8C: mulW8CNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
+	absMax: absMaxNeon, quantize: quantizeNeon,
+	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
+	max: maxNeon, expSum: expSumNeon, dotF32: dotF32Neon, dotF16: dotF16Neon, axpyF32: axpyF32Neon, axpyF16: axpyF16Neon,
 }

@@ -16,6 +16,7 @@
 #define FMIN(m, n, d)   WORD $(0x4EA0F400 | (m)<<16 | (n)<<5 | (d)) // fmin Vd.4s, Vn.4s, Vm.4s
 #define FMAXNM(m, n, d) WORD $(0x4E20C400 | (m)<<16 | (n)<<5 | (d)) // fmaxnm Vd.4s, Vn.4s, Vm.4s
 #define FCMGT(m, n, d)  WORD $(0x6EA0E400 | (m)<<16 | (n)<<5 | (d)) // fcmgt Vd.4s, Vn.4s, Vm.4s
+#define AND16B(m, n, d) WORD $(0x4E201C00 | (m)<<16 | (n)<<5 | (d)) // and Vd.16b, Vn.16b, Vm.16b
 #define BIC(m, n, d)    WORD $(0x4E601C00 | (m)<<16 | (n)<<5 | (d)) // bic Vd.16b, Vn.16b, Vm.16b
 #define BIT(m, n, d)    WORD $(0x6EA01C00 | (m)<<16 | (n)<<5 | (d)) // bit Vd.16b, Vn.16b, Vm.16b
 #define ADD4S(m, n, d)  WORD $(0x4EA08400 | (m)<<16 | (n)<<5 | (d)) // add Vd.4s, Vn.4s, Vm.4s
@@ -23,6 +24,7 @@
 #define EXT8(m, n, d)   WORD $(0x6E004000 | (m)<<16 | (n)<<5 | (d)) // ext Vd.16b, Vn.16b, Vm.16b, #8
 
 #define FABS(n, d)     WORD $(0x4EA0F800 | (n)<<5 | (d)) // fabs Vd.4s, Vn.4s
+#define MOV16B(n, d)   WORD $(0x4EA01C00 | (n)<<16 | (n)<<5 | (d)) // mov Vd.16b, Vn.16b
 #define FRINTN(n, d)   WORD $(0x4E218800 | (n)<<5 | (d)) // frintn Vd.4s, Vn.4s
 #define FCVTNS(n, d)   WORD $(0x4E21A800 | (n)<<5 | (d)) // fcvtns Vd.4s, Vn.4s
 #define SCVTF(n, d)    WORD $(0x4E21D800 | (n)<<5 | (d)) // scvtf Vd.4s, Vn.4s

@@ -109,12 +109,17 @@ func TestNeonMacrosEncodeTheirMnemonics(t *testing.T) {
 	t.Logf("compared %d encodings", len(got))
 }
 
-// Every raw word is a macro of the header, so that none escapes the test above.
+// Every raw word is a macro of the header, so that none escapes the test above, and every macro has a use.
 func TestNeonWordsAreMacros(t *testing.T) {
 	files, err := filepath.Glob("*_arm64.s")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no assembly found: %v", err)
 	}
+	header, err := os.ReadFile("neon_arm64.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := neonMacroLine.ReplaceAllString(string(header), "") // macros may use macros
 	for _, name := range files {
 		src, err := os.ReadFile(name)
 		if err != nil {
@@ -122,6 +127,12 @@ func TestNeonWordsAreMacros(t *testing.T) {
 		}
 		if bytes.Contains(src, []byte("WORD")) || bytes.Contains(src, []byte("BYTE")) {
 			t.Errorf("%s: holds raw instruction words; want macros of neon_arm64.h", name)
+		}
+		used += string(src)
+	}
+	for _, m := range neonMacros(t) {
+		if !strings.Contains(used, m.name+"(") {
+			t.Errorf("neon_arm64.h: %s is not used", m.name)
 		}
 	}
 }
