@@ -1,0 +1,86 @@
+package kernel
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// product is one weight layout with data to multiply: tokens tokens, strips of k columns.
+type product struct {
+	name  string
+	strip int // bytes of one strip
+	run   func(w []byte)
+}
+
+func products(k, tokens int) []product {
+	panel, as := make([]uint8, PanelSize(k, tokens)), make([]float32, tokens)
+	x, out := make([]float32, PanelSize(k, tokens)), make([]float32, 16*tokens)
+	ws, sum := make([]float32, 16), make([]int32, 16)
+	return []product{
+		{"W8C", 16 * k, func(w []byte) { MulW8C(out, 16, w, ws, sum, panel, tokens, as) }},
+		{"F32", 64 * k, func(w []byte) { MulF32(out, 16, w, x, tokens, tokens) }},
+		{"BF16", 32 * k, func(w []byte) { MulBF16(out, 16, w, x, tokens, tokens) }},
+		{"F16", 32 * k, func(w []byte) { MulF16(out, 16, w, x, tokens, tokens) }},
+	}
+}
+
+// best measures f, which does the given work, many times and reports the fastest and the median run: other programs on the
+// machine disturb some runs, and a mean would count them.
+func best(b *testing.B, work float64, unit string, f func(i int)) {
+	var times []float64
+	for i := 0; b.Loop(); i++ {
+		start := time.Now()
+		f(i)
+		times = append(times, time.Since(start).Seconds())
+	}
+	slices.Sort(times)
+	b.ReportMetric(work/times[0]/1e9, "best-"+unit)
+	b.ReportMetric(work/times[len(times)/2]/1e9, "median-"+unit)
+}
+
+// BenchmarkHot shows the limit of arithmetic: four strips that stay in the cache.
+func BenchmarkHot(b *testing.B) {
+	const k, strips = 2304, 4
+	defer func(was *table) { active = was }(active)
+	for _, tokens := range []int{1, 2, 4, 8, 16} {
+		for _, p := range products(k, tokens) {
+			w := make([]byte, strips*p.strip)
+			for _, set := range available()[1:] {
+				active = set
+				b.Run(fmt.Sprintf("layout=%s/tokens=%d/set=%s", p.name, tokens, set.name), func(b *testing.B) {
+					best(b, 2*16*k*strips*float64(tokens), "GOPS", func(int) {
+						for s := range strips {
+							p.run(w[s*p.strip : (s+1)*p.strip])
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkCold shows the limit of memory: one token, 340 MB of weights read in order, 5.3 MB or more at a time.
+func BenchmarkCold(b *testing.B) {
+	const k, strips = 2304, 144
+	defer func(was *table) { active = was }(active)
+	w := make([]byte, 340<<20)
+	for i := range w {
+		w[i] = byte(i >> 12) // pages of its own behind every address
+	}
+	for _, p := range products(k, 1) {
+		matrix := strips * p.strip
+		for _, set := range available()[1:] {
+			active = set
+			b.Run(fmt.Sprintf("layout=%s/tokens=1/set=%s", p.name, set.name), func(b *testing.B) {
+				best(b, float64(matrix), "GB/s", func(i int) {
+					m := w[i%(len(w)/matrix)*matrix:][:matrix]
+					for s := range strips {
+						p.run(m[s*p.strip : (s+1)*p.strip])
+					}
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,33 @@
+//go:build !noasm
+
+#include "textflag.h"
+
+#define TILE 128
+#define W0(src) \
+	VCVTPH2PS 0(src), Y8; \
+	VCVTPH2PS 16(src), Y9
+#define W1(src) \
+	VCVTPH2PS 32(src), Y8; \
+	VCVTPH2PS 48(src), Y9
+#define W2(src) \
+	VCVTPH2PS 64(src), Y8; \
+	VCVTPH2PS 80(src), Y9
+#define W3(src) \
+	VCVTPH2PS 96(src), Y8; \
+	VCVTPH2PS 112(src), Y9
+
+// for t := range tokens { for r := range 16 {
+//	for k := range 4*k4 { c[k%4] = fma(f16(w[16*k+r]), panel[k*width+t], c[k%4]) }
+//	out[t*outStride+r] = (c[0]+c[1]) + (c[2]+c[3]) } }
+//
+// func mulF16AVX2(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+TEXT ·mulF16AVX2(SB), NOSPLIT, $512-56
+	MOVQ out+0(FP), DI
+	MOVQ w+16(FP), SI
+	MOVQ panel+24(FP), DX
+	MOVQ width+32(FP), BX
+	SHLQ $2, BX
+	MOVQ k4+40(FP), CX
+	MOVQ tokens+48(FP), AX
+
+#include "mul_float_avx2_amd64.h"
