@@ -34,6 +34,8 @@ type Tensor struct {
 	Type  Type
 	Shape []int // row-major: the row length comes last (a file stores it first)
 	Data  []byte
+	// Offset is where Data begins, counted from the file's DataStart; a multiple of its Alignment.
+	Offset int
 }
 
 // File is a parsed file.

@@ -83,9 +83,9 @@ func TestParseReadsTensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Tensor{
-		{"a.weight", F32, []int{3, 5}, bytes.Repeat([]byte{1}, 60)},
-		{"b.weight", Q8_0, []int{2, 64}, bytes.Repeat([]byte{2}, 136)},
-		{"c.weight", I8, []int{7}, bytes.Repeat([]byte{3}, 7)},
+		{"a.weight", F32, []int{3, 5}, bytes.Repeat([]byte{1}, 60), 0},
+		{"b.weight", Q8_0, []int{2, 64}, bytes.Repeat([]byte{2}, 136), 64},
+		{"c.weight", I8, []int{7}, bytes.Repeat([]byte{3}, 7), 256},
 	}
 	if diff := cmp.Diff(want, f.Tensors); diff != "" {
 		t.Errorf("tensors (-want +got):\n%s", diff)

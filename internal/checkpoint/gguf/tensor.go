@@ -85,6 +85,7 @@ func (f *File) place(body []byte, offsets []uint64) error {
 		if begin > uint64(len(body)-size) {
 			return fmt.Errorf("tensor %.100s: want %d bytes at offset %d, found %d bytes of tensor data; get the file again", t.Name, size, begin, len(body))
 		}
+		t.Offset = int(begin)
 		t.Data = body[begin : begin+uint64(size) : begin+uint64(size)]
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(offsets[a], offsets[b]) })

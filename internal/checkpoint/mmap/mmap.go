@@ -21,6 +21,9 @@ type File struct {
 // ErrEmpty is wrapped by Open's error for a file of no bytes, which no system can map.
 var ErrEmpty = errors.New("file is empty")
 
+// ErrFault is wrapped by Guard's error.
+var ErrFault = errors.New("mapped file became unreadable (truncated, or a fault of the disk)")
+
 // Open maps a regular file. Anything else (a folder, a pipe, a device) is refused without being opened, since opening may block.
 func Open(path string) (*File, error) {
 	info, err := os.Stat(path)
@@ -77,7 +80,7 @@ func Guard(read func() error) (err error) {
 		if !ok {
 			panic(r)
 		}
-		err = fmt.Errorf("mapped file became unreadable (truncated, or a fault of the disk); get the file again: %w", fault)
+		err = fmt.Errorf("%w; get the file again: %w", ErrFault, fault)
 	}()
 	return read()
 }

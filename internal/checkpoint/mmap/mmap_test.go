@@ -73,8 +73,8 @@ func TestGuardTurnsAFaultIntoAnError(t *testing.T) {
 	if err := os.Truncate(path, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := Guard(func() error { sink = f.Data[1<<15]; return nil }); err == nil {
-		t.Error("a read past the end of a truncated file gave no error")
+	if err := Guard(func() error { sink = f.Data[1<<15]; return nil }); !errors.Is(err, ErrFault) {
+		t.Errorf("a read past the end of a truncated file: err = %v, want ErrFault", err)
 	}
 }
 

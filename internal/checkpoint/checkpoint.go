@@ -1,0 +1,156 @@
+// Package checkpoint opens any source of a Gemma 2 model (a Hugging Face folder, a GGUF file, a file of our own, bytes in
+// memory) as config, tensors, tokenizer and template, and writes and verifies files of our own.
+//
+// Everything is validated before use: sources are untrusted. Tensor data aliases the mapped file and is never copied.
+// Mapped bytes are used as numbers, so the host must be little-endian (amd64, arm64), as the kernels demand anyway.
+//
+// It must not know how a layer is computed, how a text is encoded, or where a path came from.
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/systemgemma/systemgemma/internal/arch"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/mmap"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
+)
+
+// Format says what kind of source a checkpoint came from.
+type Format string
+
+// The formats that Open and OpenText know.
+const (
+	HuggingFace Format = "huggingface" // folder with config.json and safetensors
+	GGUF        Format = "gguf"        // written by another program
+	Own         Format = "systemgemma" // written by Write
+	Tokenizer   Format = "tokenizer"   // a bare tokenizer.json(.gz) or tokenizer.model
+)
+
+// Checkpoint is an opened source. Slices of Tensors and Matrices are valid until Close.
+type Checkpoint struct {
+	Format    Format
+	Path      string // as given
+	Config    arch.Config
+	HasConfig bool // false: opened for its text only
+
+	// Tensors holds the parameters under their GGUF names, row-major. Of a file of our own these are the norms only.
+	Tensors map[string]Tensor
+	// NormPlusOne says that norms are stored as w+1 (GGUF) and not as w (Hugging Face).
+	NormPlusOne bool
+	// Matrices holds the matrices of a file of our own, ready for the kernels, under the same names.
+	Matrices map[string]quant.Matrix
+
+	Vocab        *tokenizer.Vocab // nil: the source has none; not yet validated when it comes from GGUF (tokenizer.New does)
+	ChatTemplate string           // "": none
+	SystemMode   string           // of a file of our own: how it treats system prompts; "": not said
+	EOS          []int32          // every id that ends a generation, from all places that name one, ascending
+	Generation   Generation
+
+	Metadata map[string]string // what the source says about itself, for people to read
+	Notes    []string          // what was found and left out, and why that is harmless
+
+	maps []*mmap.File
+	seal *seal // checksums of a file of our own
+}
+
+// Open opens a model: a Hugging Face folder or a .gguf file, ours or another program's.
+func Open(path string) (*Checkpoint, error) { return open(path, true) }
+
+// OpenText opens only what tokenizing and rendering need. Besides what Open takes, a folder without weights, a GGUF file
+// without tensors, a tokenizer.json(.gz) and a tokenizer.model will do.
+func OpenText(path string) (*Checkpoint, error) { return open(path, false) }
+
+// OpenBytes opens a GGUF file that is in memory, without copying tensor data that is 64-byte aligned. name stands for the
+// path in errors. The checkpoint aliases data.
+func OpenBytes(name string, data []byte) (*Checkpoint, error) {
+	c := &Checkpoint{Path: name}
+	if err := c.openGGUF(data, true); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Close ends the mappings that Tensors and Matrices alias.
+func (c *Checkpoint) Close() error {
+	var errs []error
+	for _, m := range c.maps {
+		errs = append(errs, m.Close())
+	}
+	c.maps = nil
+	return errors.Join(errs...)
+}
+
+// Tensor returns the parameter of that GGUF name.
+func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
+	t, ok := c.Tensors[name]
+	return t, ok
+}
+
+// open opens path, with its weights or only for its text.
+func open(path string, weights bool) (*Checkpoint, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Path: path}
+	err = mmap.Guard(func() error {
+		if info.IsDir() {
+			return c.openFolder(weights)
+		}
+		return c.openFile(weights)
+	})
+	if errors.Is(err, mmap.ErrFault) {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// openFile opens a single file by what is in it, whatever its name.
+func (c *Checkpoint) openFile(weights bool) error {
+	m, err := mmap.Open(c.Path)
+	if err != nil {
+		return err // names the path already
+	}
+	c.maps = append(c.maps, m)
+	switch {
+	case bytes.HasPrefix(m.Data, []byte("GGUF")):
+		err = c.openGGUF(m.Data, weights)
+	case weights && filepath.Ext(c.Path) == ".safetensors":
+		err = errors.New("want the folder that holds this file and its config.json")
+	case weights:
+		err = fmt.Errorf("want a GGUF file or a folder with config.json and safetensors, found a file that begins with %.8q", m.Data[:min(8, len(m.Data))])
+	default:
+		c.Format = Tokenizer
+		if c.Vocab, err = parseVocab(m.Data); err == nil {
+			c.EOS, err = endIDs(c.Vocab)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return nil
+}
+
+// openGGUF opens a GGUF file, ours or another program's.
+func (c *Checkpoint) openGGUF(data []byte, weights bool) error {
+	f, err := gguf.Parse(data)
+	if err != nil {
+		return err
+	}
+	c.NormPlusOne = true
+	if isOwn(f) {
+		c.Format = Own
+		return c.readOwn(f, data, weights)
+	}
+	c.Format = GGUF
+	return c.readForeign(f, weights)
+}
