@@ -3,7 +3,6 @@ package gemma2
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -308,30 +307,5 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("one token allocates %v times", n)
-	}
-}
-
-func BenchmarkForward(b *testing.B) {
-	c := tiny()
-	c.HiddenSize, c.IntermediateSize, c.HeadDim, c.VocabSize = 512, 2048, 64, 4096
-	for _, layout := range []quant.Layout{quant.W8C, quant.BF16} {
-		w := random(b, c, layout)
-		m := open(b, w, 2, Options{})
-		pool := NewPool(&w.Config, KVF16, 0)
-		for _, n := range []int{1, 128} {
-			b.Run(fmt.Sprintf("layout=%v/tokens=%d", layout, n), func(b *testing.B) {
-				cache := pool.NewCache()
-				tokens := ids(n, c.VocabSize, 1)
-				for b.Loop() {
-					if cache.Len() > 1024 {
-						cache.Free()
-					}
-					if err := m.Forward(context.Background(), []Chunk{{cache, tokens, 1}}, func(int, int, []float32) error { return nil }); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tok/s")
-			})
-		}
 	}
 }

@@ -1,0 +1,160 @@
+// Package load turns an opened checkpoint into weights that the model runs: matrices of our own files are used where they
+// lie, all others are arranged into the kernels' layouts, in parallel, outside Go's heap.
+//
+// It owns the mapping of tensor names to a model's parts. It must not know how files are read or how a layer is computed.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/compute/offheap"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+	"github.com/systemgemma/systemgemma/internal/gemma2"
+)
+
+// Loaded is a model's weights and the memory that was made for them. They are valid as long as the checkpoint is open.
+type Loaded struct {
+	*gemma2.Weights
+	blocks []*offheap.Block
+}
+
+// Bytes is the memory made for arranged matrices: 0 for a file of our own.
+func (l *Loaded) Bytes() (n int64) {
+	for _, b := range l.blocks {
+		n += int64(len(b.Bytes()))
+	}
+	return n
+}
+
+// Close frees that memory.
+func (l *Loaded) Close() {
+	for _, b := range l.blocks {
+		_ = b.Free() // our own memory: cannot fail
+	}
+	l.blocks = nil
+}
+
+// layoutOf says how weights that a file stores as t are arranged: floats as they are, Q8_0 as its exact float32 values.
+func layoutOf(t gguf.Type) quant.Layout {
+	switch t {
+	case gguf.BF16:
+		return quant.BF16
+	case gguf.F16:
+		return quant.F16
+	}
+	return quant.F32
+}
+
+// Weights builds the weights of ck, using crew to arrange foreign matrices.
+func Weights(ck *checkpoint.Checkpoint, crew *parallel.Crew) (*Loaded, error) {
+	if err := ck.Runnable(); err != nil {
+		return nil, err
+	}
+	c := &ck.Config
+	b := builder{ck: ck, crew: crew, out: &Loaded{Weights: &gemma2.Weights{Config: *c, Layers: make([]gemma2.Layer, c.NumLayers)}}}
+	w := b.out.Weights
+	b.matrix("token_embd.weight", &w.Embed)
+	w.Head = w.Embed
+	if !c.TieEmbeddings {
+		b.matrix("output.weight", &w.Head)
+	}
+	b.norm("output_norm.weight", &w.FinalNorm)
+	for i := range w.Layers {
+		l, name := &w.Layers[i], func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", i, s) }
+		b.norm(name("attn_norm"), &l.AttnNorm)
+		b.norm(name("post_attention_norm"), &l.PostAttnNorm)
+		b.norm(name("ffn_norm"), &l.FFNNorm)
+		b.norm(name("post_ffw_norm"), &l.PostFFNNorm)
+		b.matrix(name("attn_q"), &l.Q)
+		b.matrix(name("attn_k"), &l.K)
+		b.matrix(name("attn_v"), &l.V)
+		b.matrix(name("attn_output"), &l.O)
+		b.matrix(name("ffn_gate"), &l.Gate)
+		b.matrix(name("ffn_up"), &l.Up)
+		b.matrix(name("ffn_down"), &l.Down)
+	}
+	if b.err != nil {
+		b.out.Close()
+		return nil, b.err
+	}
+	return b.out, nil
+}
+
+// builder remembers the first error, so that the list of parts above stays a list.
+type builder struct {
+	ck   *checkpoint.Checkpoint
+	crew *parallel.Crew
+	out  *Loaded
+	err  error
+}
+
+func (b *builder) matrix(name string, dst **quant.Matrix) {
+	if b.err != nil {
+		return
+	}
+	if m, ok := b.ck.Matrices[name]; ok {
+		*dst = &m
+		return
+	}
+	t, ok := b.ck.Tensor(name)
+	if !ok || len(t.Shape) != 2 {
+		b.err = fmt.Errorf("tensor %s: missing, or no matrix", name)
+		return
+	}
+	if *dst, b.err = b.arrange(&t); b.err != nil {
+		b.err = fmt.Errorf("tensor %s: %w", name, b.err)
+	}
+}
+
+// arrange packs a row-major matrix into the layout of its type.
+func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
+	m, block, err := quant.New(layoutOf(t.Type), t.Shape[0], t.Shape[1])
+	if err != nil {
+		return nil, err
+	}
+	b.out.blocks = append(b.out.blocks, block)
+	var failed atomic.Pointer[error]
+	buffers := make([]float32, b.crew.Workers()*m.Cols)
+	err = b.crew.Run(m.Rows, quant.StripRows, func(worker, lo, hi int) {
+		row := buffers[worker*m.Cols : (worker+1)*m.Cols]
+		for r := lo; r < hi; r++ {
+			if err := t.Row(row, r); err != nil {
+				failed.Store(&err)
+				return
+			}
+			m.PackRow(r, row)
+		}
+	})
+	if p := failed.Load(); p != nil {
+		err = errors.Join(err, *p)
+	}
+	return m, err
+}
+
+// norm reads a norm's weights as 1+w, padded with zeros to a multiple of 16.
+func (b *builder) norm(name string, dst *[]float32) {
+	if b.err != nil {
+		return
+	}
+	t, ok := b.ck.Tensor(name)
+	if !ok || len(t.Shape) != 1 {
+		b.err = fmt.Errorf("tensor %s: missing, or no vector", name)
+		return
+	}
+	n := t.Columns()
+	v := make([]float32, (n+15)&^15)
+	if b.err = t.Row(v[:n], 0); b.err != nil {
+		return
+	}
+	if !b.ck.NormPlusOne {
+		for i := range v[:n] {
+			v[i]++
+		}
+	}
+	*dst = v
+}

@@ -1,0 +1,17 @@
+// Package mini embeds SystemGemma Mini: a tiny Gemma 2 that follows system prompts, so that the first minute needs no
+// download. How it was made, and what it can't do, is in tools/mini/README.md.
+//
+// It must not know what is in the file.
+package mini
+
+import _ "embed"
+
+// The file is remade from a checkpoint folder by one command; set MINI_CHECKPOINT to the folder.
+//
+//go:generate go run ../../tools/mini/pack $MINI_CHECKPOINT mini.gguf
+
+//go:embed mini.gguf
+var file []byte
+
+// File is the model: a file of our own format, int8 weights. It must not be changed.
+func File() []byte { return file }
