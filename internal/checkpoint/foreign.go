@@ -207,37 +207,54 @@ func ggufVocab(f *gguf.File) (*tokenizer.Vocab, error) {
 	if kind := m.text("tokenizer.ggml.model", "llama"); m.err == nil && kind != "llama" {
 		return nil, fmt.Errorf("metadata tokenizer.ggml.model: want llama (SentencePiece, as Gemma 2 has), found %.40q", kind)
 	}
-	texts, err := tokens.Texts()
-	if err != nil {
-		return nil, err
-	}
-	scores, err := column(f, "tokenizer.ggml.scores", len(texts), gguf.Value.Floats)
-	if err != nil {
-		return nil, err
-	}
-	types, err := column(f, "tokenizer.ggml.token_type", len(texts), gguf.Value.Ints)
-	if err != nil {
-		return nil, err
-	}
+	n := tokens.Len()
 	v := &tokenizer.Vocab{
-		Pieces:         make([]tokenizer.Piece, len(texts)),
-		BOS:            m.id("tokenizer.ggml.bos_token_id", len(texts)),
-		EOS:            m.id("tokenizer.ggml.eos_token_id", len(texts)),
-		PAD:            m.id("tokenizer.ggml.padding_token_id", len(texts)),
-		UNK:            m.id("tokenizer.ggml.unknown_token_id", len(texts)),
-		EndOfTurn:      m.id("tokenizer.ggml.eot_token_id", len(texts)),
+		BOS:            m.id("tokenizer.ggml.bos_token_id", n),
+		EOS:            m.id("tokenizer.ggml.eos_token_id", n),
+		PAD:            m.id("tokenizer.ggml.padding_token_id", n),
+		UNK:            m.id("tokenizer.ggml.unknown_token_id", n),
+		EndOfTurn:      m.id("tokenizer.ggml.eot_token_id", n),
 		AddSpacePrefix: read(m, "tokenizer.ggml.add_space_prefix", false, gguf.Value.Bool),
 	}
 	if read(m, controlKey, false, gguf.Value.Bool) {
 		v.Control = tokenizer.ControlByType
 	}
-	for i := range v.Pieces {
-		if types[i] < int(tokenizer.Normal) || types[i] > int(tokenizer.Byte) {
-			return nil, fmt.Errorf("metadata tokenizer.ggml.token_type[%d]: want 1 to 6, found %d", i, types[i])
-		}
-		v.Pieces[i] = tokenizer.Piece{Text: texts[i], Score: scores[i], Type: tokenizer.PieceType(types[i])}
+	var err error
+	if v.Pieces, err = ggufPieces(f, n); err != nil {
+		return nil, err
 	}
 	return v, m.err
+}
+
+// ggufPieces joins three arrays of n elements. One is decoded at a time, which bounds the memory.
+func ggufPieces(f *gguf.File, n int) ([]tokenizer.Piece, error) {
+	texts, err := column(f, "tokenizer.ggml.tokens", n, gguf.Value.Texts)
+	if err != nil {
+		return nil, err
+	}
+	pieces := make([]tokenizer.Piece, n)
+	for i, s := range texts {
+		pieces[i].Text = s
+	}
+	scores, err := column(f, "tokenizer.ggml.scores", n, gguf.Value.Floats)
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range scores {
+		pieces[i].Score = x
+	}
+	const key = "tokenizer.ggml.token_type"
+	types, err := column(f, key, n, gguf.Value.Ints)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range types {
+		if t < int(tokenizer.Normal) || t > int(tokenizer.Byte) {
+			return nil, fmt.Errorf("metadata %s[%d]: want 1 to 6, found %d", key, i, t)
+		}
+		pieces[i].Type = tokenizer.PieceType(t)
+	}
+	return pieces, nil
 }
 
 // column reads an array that must have one element per token; its length is checked before anything is decoded.

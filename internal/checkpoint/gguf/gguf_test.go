@@ -138,7 +138,7 @@ func TestValues(t *testing.T) {
 		"ints":                 {"Ints": []int{-1, 2}},
 		"floats":               {"Floats": []float32{1.5, -2}},
 		"bools":                {"Bools": []bool{true, false}},
-		"bytes":                {"Ints": []int{1, 255}},
+		"bytes":                {}, // would grow eightfold
 		"none":                 {"Ints": []int{}},
 		"bad":                  {},
 		"bads":                 {},

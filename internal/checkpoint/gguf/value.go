@@ -66,9 +66,12 @@ func (v Value) mismatch(want string) error {
 
 // Int decodes a whole number of any width that fits an int.
 func (v Value) Int() (int, error) {
-	list, err := v.ints("a whole number")
-	if v.array || err != nil {
-		return 0, v.mismatch("a whole number below 2^63")
+	if v.array { // not decoded: it may be as large as the file
+		return 0, v.mismatch("a whole number")
+	}
+	list, err := v.ints("a whole number below 2^63")
+	if err != nil {
+		return 0, err
 	}
 	return list[0], nil
 }
@@ -122,12 +125,13 @@ func (v Value) Texts() ([]string, error) {
 	return list, nil
 }
 
-// Ints decodes an array of whole numbers of any width that fit an int.
+// Ints decodes an array of whole numbers of 32 or 64 bits that fit an int: narrower ones would grow by more than twice.
 func (v Value) Ints() ([]int, error) {
-	if !v.array {
-		return nil, v.mismatch("array of whole numbers")
+	const want = "array of whole numbers of 32 or 64 bits, below 2^63"
+	if !v.array || v.typ >= ValueType(len(valueSizes)) || valueSizes[v.typ] < 4 {
+		return nil, v.mismatch(want)
 	}
-	return v.ints("array of whole numbers below 2^63")
+	return v.ints(want)
 }
 
 // Floats decodes an array of f32.
