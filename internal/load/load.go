@@ -11,6 +11,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/mmap"
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
@@ -51,10 +52,15 @@ func layoutOf(t gguf.Type) quant.Layout {
 }
 
 // Weights builds the weights of ck, using crew to arrange foreign matrices.
-func Weights(ck *checkpoint.Checkpoint, crew *parallel.Crew) (*Loaded, error) {
+func Weights(ck *checkpoint.Checkpoint, crew *parallel.Crew) (w *Loaded, err error) {
 	if err := ck.Runnable(); err != nil {
 		return nil, err
 	}
+	err = mmap.Guard(func() error { w, err = build(ck, crew); return err })
+	return w, err
+}
+
+func build(ck *checkpoint.Checkpoint, crew *parallel.Crew) (*Loaded, error) {
 	c := &ck.Config
 	b := builder{ck: ck, crew: crew, out: &Loaded{Weights: &gemma2.Weights{Config: *c, Layers: make([]gemma2.Layer, c.NumLayers)}}}
 	w := b.out.Weights

@@ -1,6 +1,7 @@
 package parallel
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -14,6 +15,12 @@ type FaultError struct {
 func (e *FaultError) Error() string {
 	return fmt.Sprintf("memory fault at %#x: a mapped file was truncated or could not be read", e.Addr)
 }
+
+// ErrFault is what every FaultError is, for errors.Is.
+var ErrFault = errors.New("memory fault")
+
+// Is makes a FaultError an ErrFault.
+func (e *FaultError) Is(target error) bool { return target == ErrFault }
 
 // fault is what ended a loop early: an error, or a panic to pass on.
 type fault struct {

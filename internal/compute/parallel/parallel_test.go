@@ -130,8 +130,9 @@ func TestAllocatesNothing(t *testing.T) {
 func TestFaultErrorSaysWhatHappened(t *testing.T) {
 	var err error = &FaultError{Addr: 0x1000}
 	var fault *FaultError
-	if !errors.As(fmt.Errorf("load: %w", err), &fault) || fault.Addr != 0x1000 {
-		t.Errorf("errors.As: %v", err)
+	wrapped := fmt.Errorf("load: %w", err)
+	if !errors.As(wrapped, &fault) || fault.Addr != 0x1000 || !errors.Is(wrapped, ErrFault) {
+		t.Errorf("errors.As, errors.Is: %v", wrapped)
 	}
 }
 
