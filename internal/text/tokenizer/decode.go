@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Decode returns the text of ids, control tokens as they are spelled. It equals what a Decoder with KeepControl gives, piece by
-// piece: always valid UTF-8, with one U+FFFD for each byte that is part of no character and for each id out of range.
+// Decode returns the text of ids, control tokens as they are spelled. It equals what a Decoder with KeepControl gives id by id:
+// always valid UTF-8, with one U+FFFD for each byte that is part of no character and for each id out of range.
 func (t *Tokenizer) Decode(ids []int32) string {
 	var b strings.Builder
 	d := Decoder{KeepControl: true, t: t}
@@ -16,6 +16,28 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	b.WriteString(d.Flush())
 	return b.String()
 }
+
+// Text returns what id alone adds to a text: its piece with spaces for ▁, or the one byte of a byte piece, which need not be UTF-8;
+// a control token as it is spelled; "" for an id out of range. It allocates nothing.
+func (t *Tokenizer) Text(id int32) string {
+	if !t.valid(id) {
+		return ""
+	}
+	text := t.index.piece(id)
+	if b, ok := parseByte(text); ok && t.bytes[b] == id {
+		return everyByte[b:][:1]
+	}
+	return text
+}
+
+// everyByte holds byte b at index b, so that a byte piece's text is a part of it.
+var everyByte = func() string {
+	var b [256]byte
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b[:])
+}()
 
 // Decoder turns ids into text as they arrive. What it returns is always valid UTF-8: the bytes of a character wait until the last
 // one is there. A byte that can no longer be part of a character becomes one U+FFFD at once.
@@ -30,17 +52,16 @@ type Decoder struct {
 // NewDecoder returns a Decoder at the start of a text. Each text needs its own.
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 
-// Add returns the text that can leave now that id has arrived, "" if it must wait. It allocates only for text made of bytes.
+// Add returns the text that can leave now that id has arrived, "" if it must wait. It allocates only when bytes make a text.
 func (d *Decoder) Add(id int32) string {
-	text := "\uFFFD"
-	if d.t.valid(id) {
-		text = d.t.index.piece(id)
-		if b, ok := parseByte(text); ok && d.t.bytes[b] == id {
-			return d.addByte(b)
-		}
-		if d.t.control[id] && !d.KeepControl {
-			text = ""
-		}
+	text := d.t.Text(id)
+	switch {
+	case !d.t.valid(id):
+		text = "\uFFFD"
+	case d.t.control[id] && !d.KeepControl:
+		text = ""
+	case len(text) == 1 && text[0] >= utf8.RuneSelf: // a byte piece, as other pieces are UTF-8
+		return d.addByte(text[0])
 	}
 	if d.n == 0 {
 		return text

@@ -26,11 +26,22 @@ func (t *Tokenizer) AppendSpecial(ids []int32, text string) []int32 {
 	return t.encode(ids, text, t.special)
 }
 
+// keepSymbols is the size of a workspace that is kept, 36 bytes a symbol: enough for any text but a hostile one.
+const keepSymbols = 1 << 15
+
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 func (t *Tokenizer) encode(ids []int32, text string, m *matcher) []int32 {
-	text = strings.ReplaceAll(text, "▁", " ") // as in index
 	w := workspaces.Get().(*workspace)
+	ids = t.appendRuns(ids, strings.ReplaceAll(text, "▁", " "), m, w)
+	if cap(w.symbols) <= keepSymbols {
+		workspaces.Put(w)
+	}
+	return ids
+}
+
+// appendRuns cuts text, spaces for ▁, at the pieces that m matches and where no piece joins two characters.
+func (t *Tokenizer) appendRuns(ids []int32, text string, m *matcher, w *workspace) []int32 {
 	start := 0 // of the run
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -53,11 +64,10 @@ func (t *Tokenizer) encode(ids []int32, text string, m *matcher) []int32 {
 			i += size
 		}
 	}
-	ids = t.appendRun(ids, text[start:], w)
-	w.release()
-	return ids
+	return t.appendRun(ids, text[start:], w)
 }
 
+// join reports whether any piece has a character that ends in byte a right before one that begins with byte b.
 func (t *Tokenizer) join(a, b byte) bool {
 	return t.joins[a][b>>6]>>(b&63)&1 != 0
 }

@@ -187,3 +187,13 @@ func TestGoldenGemmaKnownPieces(t *testing.T) {
 		t.Errorf("Decode(30112, 869) = %q", got)
 	}
 }
+
+// gemmaOrNil is newGemma for tests that have something to do without it.
+func gemmaOrNil(t testing.TB) *Tokenizer {
+	t.Helper()
+	if os.Getenv("SYSTEMGEMMA_GEMMA_TOKENIZER") == "" {
+		t.Log("SYSTEMGEMMA_GEMMA_TOKENIZER is not set: without Gemma's tokenizer")
+		return nil
+	}
+	return newGemma(t)
+}

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 // and nothing else normalised, merges that are those of a SentencePiece vocabulary. Anything else is refused by name. The
 // post-processor, which adds <bos>, and truncation and padding are a caller's business and are not read.
 //
-// Gemma's 17.5 MB take about half a second; a converted model holds the vocabulary in a form that takes none.
+// Gemma's 17.5 MB take most of a second; a converted model holds the vocabulary in a form that takes none.
 func ParseJSON(data []byte) (*Vocab, error) {
 	var f tokenizerJSON
 	if err := json.Unmarshal(data, &f); err != nil {
@@ -183,30 +184,39 @@ func (f *tokenizerJSON) addTokens(pieces []Piece) error {
 	return nil
 }
 
-// merges returns model.merges as pairs. They are written "a b", by newer libraries ["a", "b"].
+// merges returns model.merges as pairs. They are written "a b", by newer libraries ["a", "b"]; the first shows which.
 func (f *tokenizerJSON) merges() ([][2]string, error) {
-	var joined []string
-	if json.Unmarshal(f.Model.Merges, &joined) == nil {
-		merges := make([][2]string, len(joined))
-		for i, s := range joined {
-			a, b, _ := strings.Cut(s, " ")
-			if a == "" || b == "" || strings.Contains(b, " ") {
-				return nil, fmt.Errorf("model.merges: merge %d: want two pieces and a space, found %s", i, quote(s))
-			}
-			merges[i] = [2]string{a, b}
-		}
-		return merges, nil
+	raw := f.Model.Merges
+	first := bytes.TrimLeft(bytes.TrimPrefix(raw, []byte("[")), " \t\r\n")
+	if bytes.HasPrefix(first, []byte(`"`)) {
+		return joinedMerges(raw)
 	}
-	var pairs [][]string
-	if err := json.Unmarshal(f.Model.Merges, &pairs); err != nil {
+	var pairs []*[]string // pointers: a megabyte of [] must not take a hundred as the slice grows
+	if err := json.Unmarshal(raw, &pairs); err != nil {
 		return nil, fmt.Errorf("model.merges: %w", err)
 	}
 	merges := make([][2]string, len(pairs))
 	for i, p := range pairs {
-		if len(p) != 2 {
-			return nil, fmt.Errorf("model.merges: merge %d: want two pieces, found %d", i, len(p))
+		if p == nil || len(*p) != 2 {
+			return nil, fmt.Errorf("model.merges: merge %d: want an array of two pieces", i)
 		}
-		merges[i] = [2]string{p[0], p[1]}
+		merges[i] = [2]string(*p)
+	}
+	return merges, nil
+}
+
+func joinedMerges(raw json.RawMessage) ([][2]string, error) {
+	var joined []string
+	if err := json.Unmarshal(raw, &joined); err != nil {
+		return nil, fmt.Errorf("model.merges: %w", err)
+	}
+	merges := make([][2]string, len(joined))
+	for i, s := range joined {
+		a, b, _ := strings.Cut(s, " ")
+		if a == "" || b == "" || strings.Contains(b, " ") {
+			return nil, fmt.Errorf("model.merges: merge %d: want two pieces and a space, found %s", i, quote(s))
+		}
+		merges[i] = [2]string{a, b}
 	}
 	return merges, nil
 }

@@ -47,10 +47,16 @@ func (m *matcher) longest(s string) (id int32, length int) {
 
 // narrow returns the part of texts[low:high], all longer than depth and alike before it, that has c there.
 func (m *matcher) narrow(low, high, depth int, c byte) (int, int) {
-	if low >= high || m.texts[high-1][depth] < c || m.texts[low][depth] > c {
+	if low >= high {
 		return 0, 0
 	}
 	texts := m.texts[low:high]
+	switch first, last := texts[0][depth], texts[len(texts)-1][depth]; {
+	case c < first || c > last:
+		return 0, 0
+	case first == last: // as in runs of spaces or newlines
+		return low, high
+	}
 	start := sort.Search(len(texts), func(i int) bool { return texts[i][depth] >= c })
 	end := sort.Search(len(texts), func(i int) bool { return texts[i][depth] > c })
 	return low + start, low + end

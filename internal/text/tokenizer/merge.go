@@ -24,15 +24,6 @@ type candidate uint64
 func (c candidate) place() int32  { return int32(c & (1<<32 - 1)) }
 func (c candidate) order() uint32 { return uint32(c >> 32) }
 
-// keepSymbols is the size of a workspace that is kept, 36 bytes each: enough for any text but a hostile one.
-const keepSymbols = 1 << 15
-
-func (w *workspace) release() {
-	if cap(w.symbols) <= keepSymbols {
-		workspaces.Put(w)
-	}
-}
-
 // merge cuts run into characters and joins neighbours until no two make a piece, best order first, leftmost among equals.
 //
 // Each character gives at most one candidate at first and each merge two more while it takes one, so there are at most 3 candidates

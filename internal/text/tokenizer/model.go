@@ -185,48 +185,55 @@ func (m *modelProto) parseNormalizer(message string) error {
 // fixed64) or a string of bytes, whichever the wire type says. A field of another type than expected thus reads as 0 or "".
 func fields(message string, field func(number int, value uint64, s string) error) error {
 	for at := 0; at < len(message); {
-		start := at
-		tag, n := varint(message[at:])
-		at += n
-		number := tag >> 3
-		if n == 0 || number == 0 || number > math.MaxInt32 {
-			return fmt.Errorf("byte %d of %d: bad field tag; the file is damaged or not a SentencePiece model", start, len(message))
+		number, value, s, n := nextField(message[at:])
+		if n == 0 {
+			return fmt.Errorf("byte %d of %d: no valid field; the file is damaged or not a SentencePiece model", at, len(message))
 		}
-		var value uint64
-		size := 0
-		switch tag & 7 {
-		case 0:
-			value, n = varint(message[at:])
-			at += n
-		case 1:
-			n, size = 1, 8
-		case 2:
-			var length uint64
-			length, n = varint(message[at:])
-			at += n
-			size = int(min(length, math.MaxInt32))
-		case 5:
-			n, size = 1, 4
-		default:
-			return fmt.Errorf("byte %d of %d: unknown wire type %d; the file is damaged or not a SentencePiece model", start, len(message), tag&7)
-		}
-		if n == 0 || size > len(message)-at {
-			return fmt.Errorf("byte %d of %d: field %d is cut off; the file is damaged or not a SentencePiece model", start, len(message), number)
-		}
-		s := message[at : at+size]
-		at += size
-		switch tag & 7 {
-		case 1:
-			value, s = binary.LittleEndian.Uint64([]byte(s)), ""
-		case 5:
-			value, s = uint64(binary.LittleEndian.Uint32([]byte(s))), ""
-		}
-		if err := field(int(number), value, s); err != nil {
+		if err := field(number, value, s); err != nil {
 			return err
 		}
+		at += n
 	}
 	return nil
 }
+
+// nextField reads the field that message begins with, n bytes long; n is 0 if it is none or cut off.
+func nextField(message string) (number int, value uint64, s string, n int) {
+	tag, n := varint(message)
+	if n == 0 || tag>>3 == 0 || tag>>3 > maxFieldNumber {
+		return 0, 0, "", 0
+	}
+	number = int(tag >> 3)
+	rest := message[n:]
+	switch tag & 7 {
+	case 0:
+		value, size := varint(rest)
+		if size == 0 {
+			return 0, 0, "", 0
+		}
+		return number, value, "", n + size
+	case 1:
+		if len(rest) < 8 {
+			return 0, 0, "", 0
+		}
+		return number, binary.LittleEndian.Uint64([]byte(rest[:8])), "", n + 8
+	case 2:
+		length, size := varint(rest)
+		if size == 0 || length > uint64(len(rest)-size) {
+			return 0, 0, "", 0
+		}
+		end := size + int(length)
+		return number, 0, rest[size:end], n + end
+	case 5:
+		if len(rest) < 4 {
+			return 0, 0, "", 0
+		}
+		return number, uint64(binary.LittleEndian.Uint32([]byte(rest[:4]))), "", n + 4
+	}
+	return 0, 0, "", 0
+}
+
+const maxFieldNumber = 1<<29 - 1 // of protobuf
 
 // varint reads a base-128 number and how many bytes it takes, 0 if it is cut off or longer than 64 bits.
 func varint(s string) (value uint64, n int) {

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -96,6 +97,15 @@ func (r *resolved) findBytes(v *Vocab) error {
 	}
 	if b := slices.Index(r.bytes[:], -1); b >= 0 {
 		return fmt.Errorf("want a piece for each of the 256 bytes, found none for 0x%02X", b)
+	}
+	return nil
+}
+
+// findSpace makes sure of a piece for the space: without one SentencePiece spells it as the three bytes of ▁.
+func (r *resolved) findSpace(v *Vocab) error {
+	id := slices.IndexFunc(v.Pieces, func(p Piece) bool { return p.Text == "▁" })
+	if id < 0 || r.control[id] || v.Pieces[id].Type != Normal && v.Pieces[id].Type != UserDefined {
+		return errors.New("want a piece of type normal or user-defined for the space, ▁ (U+2581), found none")
 	}
 	return nil
 }

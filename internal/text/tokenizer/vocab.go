@@ -37,7 +37,7 @@ const (
 // Limits of what Validate accepts. Gemma has 256,000 pieces of up to 93 bytes.
 const (
 	maxPieces     = 1<<24 - 2 // an id and a tag share 32 bits in index
-	maxPieceBytes = 1024      // bounds the work of one match and one lookup
+	maxPieceBytes = 256       // bounds the work of one match and one lookup
 )
 
 // Piece is one entry of a vocabulary.
@@ -84,7 +84,7 @@ func (v *Vocab) resolve() (*resolved, error) {
 		}
 	}
 	r := &resolved{}
-	for _, step := range []func(*Vocab) error{r.findRoles, r.findControls, r.findBytes} {
+	for _, step := range []func(*Vocab) error{r.findRoles, r.findControls, r.findBytes, r.findSpace} {
 		if err := step(v); err != nil {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
