@@ -100,6 +100,7 @@ func TestOpenFolder(t *testing.T) {
 }
 
 func TestOpenFolderRefuses(t *testing.T) {
+	model := readFileOf(t, filepath.Join("testdata", "tokenizer", "small", "small.model"))
 	all := tinyTensors()
 	with := func(extra ...safetensors.Tensor) string { return shard(t, append(slices.Clone(all), extra...)...) }
 	config := func(old, new string) string { return strings.Replace(tinyJSON, old, new, 1) }
@@ -131,6 +132,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 		"bad template":         {map[string]string{"tokenizer_config.json": `{"chat_template": 7}`}, "chat_template: want a string or a list"},
 		"no default template":  {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "rag", "template": "x"}]}`}, `want one named "default", found 1 others`},
 		"bad tokenizer":        {map[string]string{"tokenizer.json": `{"model": 1}`}, "tokenizer.json"},
+		"tokenizer.json first": {map[string]string{"tokenizer.json": `{"model": 1}`, "tokenizer.model": string(model)}, "tokenizer.json"},
 		"gzip bomb":            {map[string]string{"tokenizer.json.gz": bomb(t)}, "unpack: want at most"},
 		"cut gzip":             {map[string]string{"tokenizer.json.gz": bomb(t)[:20]}, "unpack: unexpected EOF"},
 	} {
@@ -141,12 +143,12 @@ func TestOpenFolderRefuses(t *testing.T) {
 	}
 }
 
-// bomb is 50 MB of blanks, packed.
+// bomb is 8 MB of blanks, packed.
 func bomb(t testing.TB) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	if _, err := z.Write(bytes.Repeat([]byte(" "), 50<<20)); err != nil {
+	if _, err := z.Write(bytes.Repeat([]byte(" "), 8<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
@@ -215,6 +217,8 @@ func TestHeads(t *testing.T) {
 	cfg := tinyConfig()
 	all := tinyTensors()
 	same, own := tensorHF("lm_head.weight", all[0].Data[0], cfg.VocabSize, cfg.HiddenSize), tensorHF("lm_head.weight", 99, cfg.VocabSize, cfg.HiddenSize)
+	other := same // the same bytes as another type are other numbers
+	other.DType = safetensors.F16
 	freq := tensorHF("model.layers.0.self_attn.rotary_emb.inv_freq", 1, 3)
 	for name, c := range map[string]struct {
 		config  string
@@ -227,6 +231,7 @@ func TestHeads(t *testing.T) {
 		"untied, own head":  {"false", own, false, len(all) + 1, ""},
 		"tied, same head":   {"true", same, true, len(all), "lm_head.weight: left out"},
 		"untied, same head": {"false", same, true, len(all), "lm_head.weight: left out"},
+		"same bytes, F16":   {"true", other, false, len(all) + 1, ""},
 		"harmless extra":    {"true", freq, true, len(all), "inv_freq: left out"},
 	} {
 		c2, err := Open(tinyFolder(t, map[string]string{
@@ -257,10 +262,7 @@ func TestEndIDsStayInsideTheVocabulary(t *testing.T) {
 }
 
 func TestOpenText(t *testing.T) {
-	model, err := os.ReadFile(filepath.Join("testdata", "tokenizer", "small", "small.model"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	model := readFileOf(t, filepath.Join("testdata", "tokenizer", "small", "small.model"))
 	template := map[string]string{
 		"jinja file first": "{{ jinja }}",
 		"named":            "{{ default }}",

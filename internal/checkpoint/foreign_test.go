@@ -188,7 +188,7 @@ func TestForeignHeadAndGeneration(t *testing.T) {
 // Opening holds at most four times the file and 8 MiB, also when the file is made to be expensive.
 func TestOpenMemory(t *testing.T) {
 	cfg := small()
-	const n = 3 << 20
+	const n = 2 << 20
 	changes := []gguf.Entry{{Key: "tokenizer.ggml.tokens", Value: make([]string, n)}, {Key: "tokenizer.ggml.scores", Value: make([]float32, n)},
 		{Key: "tokenizer.ggml.token_type", Value: slices.Repeat([]int32{1}, n)}}
 	layers := small()

@@ -140,8 +140,11 @@ func (c *Checkpoint) readMatrices(f *gguf.File) error {
 		c.Matrices[s.name] = m
 		taken += len(parts(s.name, row.layout))
 	}
-	if taken != len(f.Tensors) || len(c.Matrices) != len(table) {
+	if taken != len(f.Tensors) {
 		return fmt.Errorf("want %d tensors (from its config), found %d; convert the checkpoint again", taken, len(f.Tensors))
+	}
+	if len(c.Matrices) != len(table) {
+		return fmt.Errorf("metadata %s: want %d matrices (from its config), found %d; convert the checkpoint again", namesKey, len(c.Matrices), len(table))
 	}
 	return nil
 }

@@ -2,9 +2,13 @@ package checkpoint
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,6 +163,83 @@ func TestOpenChecksMeaning(t *testing.T) {
 	} {
 		if _, err := OpenBytes("memory", replace(c.old, c.new)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: err = %v, want one with %q", c.new, err, c.want)
+		}
+	}
+}
+
+// A tensor or a layout that the config does not ask for means that the file is not what it says.
+func TestOpenRefusesWhatIsTooMuch(t *testing.T) {
+	build := func(change func(w *writer)) []byte {
+		m, _ := tiny(tinyConfig(), mixed)
+		w, err := newWriter(context.Background(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(w)
+		return w.bytes(t)
+	}
+	entry := func(w *writer, key string) *gguf.Entry {
+		return &w.entries[slices.IndexFunc(w.entries, func(e gguf.Entry) bool { return e.Key == key })]
+	}
+	tensor := build(func(w *writer) {
+		w.add("extra.weight", gguf.F32, []int{16}, func(out io.Writer) error { _, err := out.Write(make([]byte, 64)); return err })
+		w.digests = append(w.digests, w.digests[0])
+		size := entry(w, sizeKey)
+		size.Value = size.Value.(uint64) + 64
+		entry(w, digestsKey).Value = w.digests
+	})
+	layout := build(func(w *writer) {
+		for key, more := range map[string]any{namesKey: "extra.weight", layoutsKey: "F32", rowsKey: uint32(1), columnsKey: uint32(1)} {
+			e := entry(w, key)
+			switch list := e.Value.(type) {
+			case []string:
+				e.Value = append(list, more.(string))
+			case []uint32:
+				e.Value = append(list, more.(uint32))
+			}
+		}
+	})
+	uneven := build(func(w *writer) { e := entry(w, rowsKey); e.Value = e.Value.([]uint32)[1:] })
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"unchanged": {build(func(*writer) {}), ""},
+		"tensor":    {tensor, "want 34 tensors (from its config), found 35"},
+		"layout":    {layout, "want 15 matrices (from its config), found 16"},
+		"uneven":    {uneven, "want four arrays of one length, found 15, 15, 14 and 15"},
+	} {
+		if _, err := OpenBytes("memory", c.data); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: err = %v, want one with %q", name, err, c.want)
+		}
+	}
+}
+
+// bytes is the file that w makes.
+func (w *writer) bytes(t testing.TB) []byte {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.write(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return readFileOf(t, f.Name())
+}
+
+// Scales that would poison every product are refused when the file is opened.
+func TestOpenChecksScales(t *testing.T) {
+	data := readFileOf(t, writeTiny(t))
+	f, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, _ := f.Tensor("token_embd.scale")
+	for _, bad := range []float32{-1, float32(math.NaN()), float32(math.Inf(1))} {
+		binary.LittleEndian.PutUint32(x.Data[12:], math.Float32bits(bad))
+		if _, err := OpenBytes("memory", data); err == nil || !strings.Contains(err.Error(), "tensor token_embd.scale: row 3: want a number from 0") {
+			t.Errorf("scale %v: err = %v", bad, err)
 		}
 	}
 }

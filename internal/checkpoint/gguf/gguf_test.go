@@ -181,6 +181,33 @@ func TestParseVersion2AndEveryPrefix(t *testing.T) {
 	}
 }
 
+// Each rule is named when it alone is broken.
+func TestParseNamesTheFault(t *testing.T) {
+	base := build(t, []Entry{{"k", true}, {alignmentKey, uint32(32)}}, source("a", F32, 0, 1), source("b", F32, 0, 1))
+	change := func(old, new string) []byte {
+		if !bytes.Contains(base, []byte(old)) {
+			t.Fatalf("no %q in the file", old)
+		}
+		return append(bytes.Replace(base, []byte(old), []byte(new), 1), make([]byte, 64)...)
+	}
+	const info = "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // one element of F32
+	for _, c := range []struct{ old, new, want string }{
+		{"k\x07\x00\x00\x00\x01", "k\x07\x00\x00\x00\x07", "metadata k: want a bool of 0 or 1, found 7"},
+		{"alignment\x04\x00\x00\x00\x20", "alignment\x04\x00\x00\x00\x28", "want a power of two from 8 to 65536 as u32, found 40"},
+		{"alignment\x04\x00\x00\x00\x20", "alignment\x04\x00\x00\x00\x04", "want a power of two from 8 to 65536 as u32, found 4"},
+		{"alignment\x04", "alignment\x05", "as u32, found 32 as i32"},
+		{info + "\x20", info + "\x28", "tensor b: want an offset of a multiple of 32, found 40"},
+		{info + "\x20", info + "\x00", "tensors a and b: found in the same bytes"},
+	} {
+		if _, err := Parse(change(c.old, c.new)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: err = %v, want one with %q", c.new, err, c.want)
+		}
+	}
+	if _, err := Parse(change("k", "k")); err != nil {
+		t.Error(err)
+	}
+}
+
 // No flipped bit makes Parse, or the use of what it accepted, panic.
 func TestParseSurvivesEveryFlippedBit(t *testing.T) {
 	data := small(t)
@@ -204,6 +231,19 @@ func TestRowSize(t *testing.T) {
 	for typ, n := range map[Type]int{Q8_0: 33, 14: 128, 4: 32, 31: 32, 250: 32, 28: 1 << 61, F32: math.MaxInt} {
 		if got, err := typ.RowSize(n); err == nil {
 			t.Errorf("%v.RowSize(%d) = %d, want an error", typ, n, got)
+		}
+	}
+}
+
+// A file that ends after its counts costs nothing: they are held to what follows before anything is allocated.
+func TestParseAllocatesForWhatIsThere(t *testing.T) {
+	for _, counts := range [][2]uint64{{maxTensors, 0}, {0, maxKeys}} {
+		data := binary.LittleEndian.AppendUint32([]byte(magic), version)
+		data = binary.LittleEndian.AppendUint64(data, counts[0])
+		data = append(binary.LittleEndian.AppendUint64(data, counts[1]), make([]byte, 12)...)
+		var err error
+		if used := memory.Allocated(func() { _, err = Parse(data) }); used > 1<<14 || err == nil {
+			t.Errorf("%d tensors and %d keys announced in %d bytes: allocated %d bytes, err = %v", counts[0], counts[1], len(data), used, err)
 		}
 	}
 }

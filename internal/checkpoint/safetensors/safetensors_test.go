@@ -164,6 +164,16 @@ func TestParseRefusesEveryPrefix(t *testing.T) {
 	}
 }
 
+// The header's limit holds also where the file has the bytes.
+func TestParseRefusesALongHeader(t *testing.T) {
+	data := make([]byte, 8+maxHeader+1)
+	binary.LittleEndian.PutUint64(data, maxHeader+1)
+	data[8] = '{'
+	if _, err := Parse(data); err == nil || !strings.Contains(err.Error(), "at most 100000000") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // As many tensors as Parse takes, and one giant name, stay within four times the file and 8 MiB.
 func TestParseMemory(t *testing.T) {
 	var b strings.Builder
