@@ -4,34 +4,35 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
+// avx2 is for CPUs since 2013: Haswell, Zen.
+var avx2 = table{
+	name: "avx2",
+
+	mulW8C: mulW8CAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
+	absMax: absMaxAVX2, quantize: quantizeAVX2,
+	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
+	max: maxAVX2, expSum: expSumAVX2, dotF32: dotF32AVX2, dotF16: dotF16AVX2, axpyF32: axpyF32AVX2, axpyF16: axpyF16AVX2,
+}
+
+// avx512vnni is for servers since 2019 (Cascade Lake) and for Zen 4. What is bound by memory or short stays in AVX2.
+var avx512vnni = table{
+	name: "avx512vnni", bias: 128,
+
+	mulW8C: mulW8CAVX512VNNI, mulF32: mulF32AVX512, mulBF16: mulBF16AVX512, mulF16: mulF16AVX512,
+	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
+	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX512, geluMul: geluMulAVX512,
+	max: maxAVX2, expSum: expSumAVX512, dotF32: dotF32AVX512, dotF16: dotF16AVX512, axpyF32: axpyF32AVX512, axpyF16: axpyF16AVX512,
+}
+
 // assembled lists the sets that this CPU and its operating system support, the best one last.
 func assembled() []*table {
-	var sets []*table
-	x := &cpu.X86
+	x := &cpu.X86 // its flags of registers say that the operating system saves them too
 	if !x.HasAVX2 || !x.HasFMA || !x.HasF16C {
 		return nil
 	}
-	sets = append(sets, &avx2)
+	sets := []*table{&avx2}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
 		sets = append(sets, &avx512vnni)
 	}
 	return sets
 }
-
-// avx2 is for CPUs since 2013 (Haswell, Zen).
-var avx2 = func() table {
-	t := reference
-	t.name = "avx2"
-	t.mulW8C, t.mulF32, t.mulBF16, t.mulF16 = mulW8CAVX2, mulF32AVX2, mulBF16AVX2, mulF16AVX2
-	t.absMax, t.quantize = absMaxAVX2, quantizeAVX2
-	return t
-}()
-
-// avx512vnni is for server CPUs since 2019 (Cascade Lake) and Zen 4.
-var avx512vnni = func() table {
-	t := avx2
-	t.name, t.bias = "avx512vnni", 128
-	t.mulW8C, t.mulF32, t.mulBF16, t.mulF16 = mulW8CAVX512VNNI, mulF32AVX512, mulBF16AVX512, mulF16AVX512
-	t.quantize = quantizeBiasedAVX2
-	return t
-}()

@@ -2,12 +2,17 @@
 
 package kernel
 
-// Each function is the one of the reference that has its name, bit for bit; the .s files give the loops that they equal.
-// The suffix is the level of the instructions.
+// Each function below is the reference's of the same name, bit for bit; the .s files give the loops that they equal. The
+// suffix is the level of the instructions. Slices are as long as the callers of the table make them.
+
+// constants are those of math.go, in the order of math_avx2_amd64.h and math_avx512_amd64.h.
+var constants = [16]float32{log2E, ln2Hi, ln2Lo, expC0, expC1, expC2, expC3, expC4, expC5, expMin, 1, 2, 40, 0.5, geluC, geluC3}
 
 //go:noescape
 func mulW8CAVX2(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 
+// mulW8CAVX512VNNI wants the activations plus 128.
+//
 //go:noescape
 func mulW8CAVX512VNNI(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 
@@ -35,7 +40,64 @@ func absMaxAVX2(x []float32) uint32
 //go:noescape
 func quantizeAVX2(dst *uint8, stride int, x []float32, scale float32)
 
-// quantizeBiasedAVX2 adds 128 to each byte, for sets whose products want unsigned activations.
+// quantizeBiasedAVX2 adds 128 to each byte, for products that want unsigned activations.
 //
 //go:noescape
 func quantizeBiasedAVX2(dst *uint8, stride int, x []float32, scale float32)
+
+//go:noescape
+func sumSquaresAVX2(x []float32) float32
+
+//go:noescape
+func scaleMulAVX2(dst, x, w []float32, s float32)
+
+//go:noescape
+func addAVX2(x, y []float32)
+
+//go:noescape
+func rotateAVX2(lo, hi, cos, sin []float32)
+
+//go:noescape
+func maxAVX2(x []float32) float32
+
+//go:noescape
+func softcapAVX2(x []float32, scale, limit float32)
+
+//go:noescape
+func geluMulAVX2(dst, gate, up []float32)
+
+//go:noescape
+func expSumAVX2(x []float32, max float32) float32
+
+//go:noescape
+func dotF32AVX2(scores, q []float32, k *float32)
+
+//go:noescape
+func dotF16AVX2(scores, q []float32, k *uint16)
+
+//go:noescape
+func axpyF32AVX2(o, p []float32, v *float32)
+
+//go:noescape
+func axpyF16AVX2(o, p []float32, v *uint16)
+
+//go:noescape
+func softcapAVX512(x []float32, scale, limit float32)
+
+//go:noescape
+func geluMulAVX512(dst, gate, up []float32)
+
+//go:noescape
+func expSumAVX512(x []float32, max float32) float32
+
+//go:noescape
+func dotF32AVX512(scores, q []float32, k *float32)
+
+//go:noescape
+func dotF16AVX512(scores, q []float32, k *uint16)
+
+//go:noescape
+func axpyF32AVX512(o, p []float32, v *float32)
+
+//go:noescape
+func axpyF16AVX512(o, p []float32, v *uint16)
