@@ -243,9 +243,13 @@ func TestWriteIsAtomic(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	m, whole := tiny(tinyConfig(), mixed)
-	m.Matrices["blk.0.ffn_up.weight"] = MatrixSource{whole["blk.0.ffn_up.weight"].Layout, func(emit func(*quant.Matrix) error) error {
+	m.Matrices[embedding] = MatrixSource{whole[embedding].Layout, func(emit func(*quant.Matrix) error) error {
 		cancel()
-		return pieces(whole["blk.0.ffn_up.weight"], 16)(emit)
+		err := pieces(whole[embedding], 16)(emit)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a piece after the end of ctx: err = %v", err)
+		}
+		return err
 	}}
 	if err := Write(ctx, path, m); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want %v", err, context.Canceled)
