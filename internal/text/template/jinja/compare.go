@@ -123,12 +123,18 @@ func (r *renderer) contains(v, x value) bool {
 		h, ok := r.hashKey(x)
 		_, found := v.get(h)
 		return ok && found
-	case undefined, *seq:
-		for _, y := range r.iterate(v) {
+	case undefined:
+		return false
+	case *seq:
+		for i, y := range v.items {
 			if r.equal(x, y) {
+				if v.kind == iteratorSeq {
+					v.items = v.items[i+1:]
+				}
 				return true
 			}
 		}
+		r.iterate(v) // an iterator is used up
 		return false
 	}
 	r.typeError("argument of type '%s' is not iterable", typeName(v))

@@ -137,9 +137,17 @@ func filterItems(a *arguments) value {
 	return nil
 }
 
+// iterateTrue is iterate, but takes anything that is not true for empty.
+func (r *renderer) iterateTrue(v value) []value {
+	if !truth(v) {
+		return nil
+	}
+	return r.iterate(v)
+}
+
 // filterMap gives an attribute of each item, or what another filter makes of it.
 func filterMap(a *arguments) value {
-	items := a.r.iterate(a.self)
+	items := a.r.iterateTrue(a.self)
 	if attribute, ok := a.takeKw("attribute"); ok && len(a.pos) == 0 {
 		def, _ := a.takeKw("default")
 		if len(a.names) > 0 {
@@ -186,7 +194,7 @@ func lookup(a *arguments, table map[string]builtin, what string, name value) (bu
 
 // choose keeps the items (or their attribute) that pass a test, or are true where none is given; with want false, the others.
 func choose(a *arguments, want, byAttribute bool) value {
-	items := a.r.iterate(a.self)
+	items := a.r.iterateTrue(a.self)
 	pos := a.pos
 	tested := items
 	if byAttribute {

@@ -15,6 +15,10 @@ func filterDefault(a *arguments) value {
 
 func filterAttr(a *arguments) value {
 	name := a.text(0, "").s
+	if u, ok := a.self.(undefined); ok {
+		a.r.undefinedUse(u)
+		return nil
+	}
 	if got, ok := a.r.pythonAttribute(a.self, name); ok {
 		return got
 	}

@@ -3,6 +3,7 @@ package jinja
 import (
 	"math"
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ func filterAbs(a *arguments) value {
 	}
 	n := toBig(a.self)
 	if n == nil {
-		a.badType(a.self, "int")
+		a.r.typeError("bad operand type for abs(): '%s'", typeName(a.self))
 		return nil
 	}
 	return a.r.integer(new(big.Int).Abs(n))
@@ -72,10 +73,19 @@ func pythonInt(s string, base int) (*big.Int, bool) {
 	return new(big.Int).SetString(sign+digits, base)
 }
 
+// underscores are allowed between digits.
+var digitUnderscore = regexp.MustCompile(`(\d)_(\d)`)
+
 // pythonFloat is Python's float(s): Go's numbers without hexadecimal ones.
 func pythonFloat(s string) (float64, bool) {
 	s = strings.TrimFunc(s, isSpace)
-	if len(s) > maxDigits || strings.ContainsAny(s, "xXpP_") {
+	if len(s) > maxDigits || strings.ContainsAny(s, "xXpP") {
+		return 0, false
+	}
+	for range 2 { // twice, since matches that share a digit count as one: 1_2_3
+		s = digitUnderscore.ReplaceAllString(s, "$1$2")
+	}
+	if strings.Contains(s, "_") {
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(s, 64)

@@ -74,18 +74,18 @@ func filterIndent(a *arguments) value {
 }
 
 func filterTruncate(a *arguments) value {
-	s, ok := a.self.(text)
-	if !ok {
+	length, end, leeway := a.int(0, 255), a.text(2, "..."), a.int(3, 5)
+	s, isText := a.self.(text)
+	if n, ok := toInt(filterLength(a)); !isText && ok && n-leeway > length { // what is short enough passes, whatever it is
 		a.badType(a.self, "str")
 		return nil
 	}
-	length, end, leeway := a.int(0, 255), a.text(2, "..."), a.int(3, 5)
 	if length < end.chars() || leeway < 0 {
 		a.r.fail(Runtime, "AssertionError: expected length >= %d and leeway >= 0, got %d and %d", end.chars(), length, leeway)
 		return nil
 	}
 	if s.chars()-leeway <= length {
-		return s
+		return a.self
 	}
 	cut := s.slice(0, s.offset(length-end.chars()))
 	if i := strings.LastIndexByte(cut.s, ' '); i >= 0 && !a.bool(1, false) {

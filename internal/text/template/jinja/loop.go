@@ -10,7 +10,7 @@ type loop struct {
 }
 
 // runLoop runs a for statement over v. Each pass has a scope of its own, so what it sets is gone afterwards.
-func (r *renderer) runLoop(n *forNode, v value, s *scope, depth0 int) {
+func (r *renderer) runLoop(n *forNode, v value, s *scope, depth0 int) flow {
 	items := r.iterate(v)
 	if n.filter != nil {
 		items = r.filterItems(n, items, s)
@@ -24,7 +24,7 @@ func (r *renderer) runLoop(n *forNode, v value, s *scope, depth0 int) {
 	finished := false // whether a pass came to its end; the reference runs else where none did
 	for i, x := range items {
 		if !r.spend(1) {
-			return
+			return flowNext
 		}
 		l.index0 = i
 		inner := r.enterFrame(n.bodyFrame, s)
@@ -37,8 +37,9 @@ func (r *renderer) runLoop(n *forNode, v value, s *scope, depth0 int) {
 		finished = finished || f == flowNext
 	}
 	if !finished {
-		r.execBlock(n.orElse, r.enterFrame(n.elseFrame, s))
+		return r.execBlock(n.orElse, r.enterFrame(n.elseFrame, s)) // a break there is one of the loop around this one
 	}
+	return flowNext
 }
 
 func (r *renderer) filterItems(n *forNode, items []value, s *scope) []value {

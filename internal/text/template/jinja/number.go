@@ -141,6 +141,9 @@ func (r *renderer) arithmetic(op string, a, b value) value {
 			r.fail(Runtime, "ZeroDivisionError: division by zero")
 			return int64(0)
 		}
+		if x.Sign() == 0 {
+			return 0 / toFloat(y) // its zero has a sign
+		}
 		f, _ := new(big.Rat).SetFrac(x, y).Float64()
 		if math.IsInf(f, 0) {
 			r.fail(Runtime, "OverflowError: integer division result too large for a float")

@@ -49,10 +49,10 @@ func (p *parser) parseIndex(e expr) expr {
 	}
 	p.expectOp("]")
 	switch {
-	case first == nil:
-		p.fail("Expected an expression, got ']'")
 	case len(parts) > 1:
 		return &indexExpr{e, &tupleExpr{parts}}
+	case first == nil:
+		return &indexExpr{e, &tupleExpr{}}
 	}
 	return &indexExpr{e, first}
 }

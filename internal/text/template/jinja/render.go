@@ -97,8 +97,7 @@ func (r *renderer) exec(n node, s *scope) flow {
 	case *ifNode:
 		return r.execIf(n, s)
 	case *forNode:
-		v := r.eval(n.iter, s)
-		r.runLoop(n, v, s, 0)
+		return r.runLoop(n, r.eval(n.iter, s), s, 0)
 	case *setNode:
 		r.assign(n.target, r.eval(n.value, s), s)
 	case *blockNode:

@@ -29,7 +29,9 @@ var testEntries = []entry{
 	{"number", "", test(isNumber)},
 	{"string", "", test(isType[text])},
 	{"mapping", "", test(isType[*dict])},
-	{"callable", "", test(func(v value) bool { return isType[*macro](v) || isType[*function](v) || isType[*loop](v) })},
+	{"callable", "", test(func(v value) bool {
+		return isType[*macro](v) || isType[*function](v) || isType[*loop](v) || isType[undefined](v)
+	})},
 	{"iterable", "", test(func(v value) bool {
 		return isType[undefined](v) || isType[text](v) || isType[*seq](v) || isType[*dict](v) || isType[*loop](v)
 	})},
