@@ -14,6 +14,16 @@ var avx2 = table{
 	max: maxAVX2, expSum: expSumAVX2, dotF32: dotF32AVX2, dotF16: dotF16AVX2, axpyF32: axpyF32AVX2, axpyF16: axpyF16AVX2,
 }
 
+// avxvnni is avx2 with products by VPDPBUSD, for CPUs since 2021 that lack AVX-512: Alder Lake and later.
+var avxvnni = table{
+	name: "avxvnni", bias: 128,
+
+	mulW8C: mulW8CAVXVNNI, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
+	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
+	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
+	max: maxAVX2, expSum: expSumAVX2, dotF32: dotF32AVX2, dotF16: dotF16AVX2, axpyF32: axpyF32AVX2, axpyF16: axpyF16AVX2,
+}
+
 // avx512vnni is for servers since 2019 (Cascade Lake) and for Zen 4. What is bound by memory or short stays in AVX2.
 var avx512vnni = table{
 	name: "avx512vnni", bias: 128,
@@ -31,6 +41,9 @@ func assembled() []*table {
 		return nil
 	}
 	sets := []*table{&avx2}
+	if x.HasAVXVNNI {
+		sets = append(sets, &avxvnni)
+	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
 		sets = append(sets, &avx512vnni)
 	}

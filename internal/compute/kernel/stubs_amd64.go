@@ -11,6 +11,11 @@ var constants = [16]float32{log2E, ln2Hi, ln2Lo, expC0, expC1, expC2, expC3, exp
 //go:noescape
 func mulW8CAVX2(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 
+// mulW8CAVXVNNI wants the activations plus 128.
+//
+//go:noescape
+func mulW8CAVXVNNI(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
+
 // mulW8CAVX512VNNI wants the activations plus 128.
 //
 //go:noescape
