@@ -228,6 +228,15 @@ func TestUnreachablePieceIsNotUsed(t *testing.T) {
 	}
 }
 
+// What a symbol and its neighbour would have made counts no more once the neighbour has merged: after bc, a has no b to wait for,
+// and bcd, which is better than abc, goes first although a stood first.
+func TestCandidateOutOfDateIsPassedOver(t *testing.T) {
+	tok := newTok(t, Piece{"bc", 9, Normal}, Piece{"ab", 5, Normal}, Piece{"bcd", 1, Normal}, Piece{"abc", 0, Normal})
+	if ids := tok.AppendText(nil, "abcd"); !slices.Equal(ids, []int32{'a', 259}) {
+		t.Errorf("abcd: %v, want a, bcd: %v", ids, []int32{'a', 259})
+	}
+}
+
 func TestConcurrentUseGivesTheSameIDs(t *testing.T) {
 	shared := newSmall(t, ControlByRole)
 	texts := []string{"the year must have three", "漢字 and\n\n\nnewlines", strings.Repeat("any much ", 50), "<td>a</td>\xff"}

@@ -31,7 +31,7 @@ func newIndex(pieces []Piece) (*index, error) {
 		size += len(pieces[id].Text)
 	}
 	if size > 1<<31 {
-		return nil, fmt.Errorf("tokenizer: want at most 2 GiB of pieces, found %d bytes", size)
+		return nil, fmt.Errorf("want at most 2 GiB of pieces, found %d bytes", size)
 	}
 	var text strings.Builder
 	text.Grow(size)
@@ -47,7 +47,7 @@ func newIndex(pieces []Piece) (*index, error) {
 	x.slots, x.shift = make([]uint32, 1<<log), 64-log
 	for id := range pieces {
 		if other := x.add(int32(id)); other >= 0 {
-			return nil, fmt.Errorf("tokenizer: pieces %d and %d are both %s", other, id, quote(pieces[id].Text))
+			return nil, fmt.Errorf("pieces %d and %d are both %s", other, id, quote(pieces[id].Text))
 		}
 	}
 	return x, nil

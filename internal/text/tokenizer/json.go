@@ -21,7 +21,7 @@ func ParseJSON(data []byte) (*Vocab, error) {
 	}
 	v, err := f.vocab()
 	if err == nil {
-		err = v.Validate()
+		_, err = v.resolve()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)

@@ -36,7 +36,7 @@ func ParseModel(data []byte) (*Vocab, error) {
 			v.PAD = int32(id)
 		}
 	}
-	if err := v.Validate(); err != nil {
+	if _, err := v.resolve(); err != nil {
 		return nil, fmt.Errorf("tokenizer.model: %w", err)
 	}
 	return v, nil

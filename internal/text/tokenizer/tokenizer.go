@@ -8,6 +8,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -33,11 +34,11 @@ const never = math.MaxUint32
 func New(v *Vocab) (*Tokenizer, error) {
 	r, err := v.resolve()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	x, err := newIndex(v.Pieces)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	t := &Tokenizer{
 		resolved: r,

@@ -62,31 +62,33 @@ type Vocab struct {
 // Validate reports the first reason why v can't be used. It checks everything but that no two pieces are spelled alike, which New
 // finds as it builds its index.
 func (v *Vocab) Validate() error {
-	_, err := v.resolve()
-	return err
+	if _, err := v.resolve(); err != nil {
+		return fmt.Errorf("tokenizer: %w", err)
+	}
+	return nil
 }
 
 // resolve validates v and works out what its pieces are for.
 func (v *Vocab) resolve() (*resolved, error) {
 	if n := len(v.Pieces); n == 0 || n > maxPieces {
-		return nil, fmt.Errorf("tokenizer: want 1 to %d pieces, found %d", maxPieces, n)
+		return nil, fmt.Errorf("want 1 to %d pieces, found %d", maxPieces, n)
 	}
 	if v.AddSpacePrefix {
-		return nil, errors.New("tokenizer: want no space added before the text, as Gemma has it, found add_space_prefix true; " +
+		return nil, errors.New("want no space added before the text, as Gemma has it, found add_space_prefix true; " +
 			"this is not a Gemma tokenizer")
 	}
 	if v.Control > ControlByType {
-		return nil, fmt.Errorf("tokenizer: unknown control rule %d", v.Control)
+		return nil, fmt.Errorf("unknown control rule %d", v.Control)
 	}
 	for id := range v.Pieces {
 		if err := v.Pieces[id].validate(); err != nil {
-			return nil, fmt.Errorf("tokenizer: piece %d %s: %w", id, quote(v.Pieces[id].Text), err)
+			return nil, fmt.Errorf("piece %d %s: %w", id, quote(v.Pieces[id].Text), err)
 		}
 	}
 	r := &resolved{}
 	for _, step := range []func(*Vocab) error{r.findRoles, r.findControls, r.findBytes, r.findSpace} {
 		if err := step(v); err != nil {
-			return nil, fmt.Errorf("tokenizer: %w", err)
+			return nil, err
 		}
 	}
 	return r, nil
