@@ -1,0 +1,209 @@
+package systemgemma
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/systemgemma/systemgemma/internal/decode/sampler"
+	"github.com/systemgemma/systemgemma/internal/decode/stop"
+	"github.com/systemgemma/systemgemma/internal/engine"
+)
+
+// GenerateOptions are the options of one answer. The zero value, and nil, mean the model's own defaults.
+type GenerateOptions struct {
+	// Sampling replaces the model's DefaultSampling as a whole when it is not nil.
+	Sampling *Sampling
+	// MaxTokens ends the answer with FinishLength. 0: what the model's files say, else as many as the context holds.
+	MaxTokens int
+	// Stop are texts that end the answer. They and what follows are not part of it.
+	Stop []string
+	// IgnoreEOS goes on after end tokens, until MaxTokens or the end of the context.
+	IgnoreEOS bool
+}
+
+// Prompt is what an answer continues: text, or ids.
+type Prompt struct {
+	// IDs are taken as they are when there are any.
+	IDs []int32
+	// Text is encoded after one <bos>.
+	Text string
+	// Special reads control tokens written in Text as such. A <bos> at its beginning is then dropped with a warning.
+	Special bool
+}
+
+// FinishReason says why an answer ended.
+type FinishReason string
+
+const (
+	// FinishStop: an end token or a stop text came.
+	FinishStop FinishReason = "stop"
+	// FinishLength: MaxTokens or the end of the context was reached.
+	FinishLength FinishReason = "length"
+	// FinishCancel: the context was cancelled; the answer is what there was.
+	FinishCancel FinishReason = "cancel"
+)
+
+// Event is one step of an answer: a token and the text that may now be shown. The last event of an answer has a Result.
+type Event struct {
+	Text    string  // never part of a character; may be empty
+	ID      int32   // -1 in an event without a token
+	Logprob float64 // natural logarithm of the token's probability under the model
+	Result  *Result // not nil in the last event only
+}
+
+// Result is a whole answer.
+type Result struct {
+	Text         string
+	IDs          []int32 // generated tokens, an end token included
+	Logprobs     []float64
+	PromptIDs    []int32
+	FinishReason FinishReason
+	Stop         string // the stop text that ended the answer, if one did
+	Seed         uint64 // that sampling used; 0 when greedy
+	Warnings     []string
+	CachedTokens int           // of the prompt, known from an earlier request
+	TTFT         time.Duration // from the call to the first token
+	Prefill      time.Duration // computing the prompt
+	Decode       time.Duration // all tokens after the first
+}
+
+// Generate continues a prompt without a chat template. The iteration ends with an event that has a Result, or with an error;
+// when ctx is cancelled, with both.
+func (m *Model) Generate(ctx context.Context, p Prompt, o *GenerateOptions) iter.Seq2[Event, error] {
+	ids, warnings := m.promptIDs(p)
+	return m.answer(ctx, ids, warnings, o)
+}
+
+// promptIDs encodes a prompt.
+func (t *Text) promptIDs(p Prompt) (ids []int32, warnings []string) {
+	if len(p.IDs) > 0 {
+		return p.IDs, nil
+	}
+	bos := t.tok.Roles().BOS
+	if bos >= 0 {
+		ids = append(ids, bos)
+	}
+	if !p.Special {
+		return t.tok.AppendText(ids, p.Text), nil
+	}
+	ids = t.tok.AppendSpecial(ids, p.Text)
+	if bos >= 0 && len(ids) > 1 && ids[1] == bos {
+		return ids[1:], []string{"the prompt begins with " + t.tok.Piece(bos) + ", which is added anyway: one of the two was dropped"}
+	}
+	return ids, nil
+}
+
+// answer runs a request and turns its tokens into events.
+func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *GenerateOptions) iter.Seq2[Event, error] {
+	if o == nil {
+		o = &GenerateOptions{}
+	}
+	return func(yield func(Event, error) bool) {
+		a, err := m.newAnswer(ids, warnings, o)
+		if err != nil {
+			yield(Event{ID: -1}, err)
+			return
+		}
+		req := engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew)}
+		if !o.IgnoreEOS {
+			req.Stop = m.stopIDs
+		}
+		reason, stats, err := m.engine.Generate(ctx, req, func(t engine.Token) bool { return a.token(t, yield) })
+		if a.abandoned {
+			return
+		}
+		text := a.end(reason, stats, err)
+		if err != nil && a.result.FinishReason != FinishCancel {
+			yield(Event{ID: -1}, err)
+			return
+		}
+		yield(Event{Text: text, ID: -1, Result: &a.result}, err)
+	}
+}
+
+// answer is the state of one running answer.
+type answer struct {
+	result    Result
+	start     time.Time
+	sampler   *sampler.Sampler
+	decode    func(id int32) string
+	flush     func() string
+	match     *stop.Matcher
+	text      []byte
+	stopped   bool // by a stop text
+	abandoned bool // the reader wants no more events
+}
+
+func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
+	if o.MaxTokens < 0 {
+		return nil, fmt.Errorf("max tokens: want 0 (no limit) or more, found %d", o.MaxTokens)
+	}
+	s := m.defaults
+	if o.Sampling != nil {
+		s = *o.Sampling
+	}
+	if s.Temperature != 0 {
+		s = s.withSeed()
+	} else {
+		s.Seed = 0
+	}
+	a := &answer{start: time.Now(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
+	a.result = Result{PromptIDs: ids, Warnings: warnings, Seed: s.Seed}
+	var err error
+	if a.sampler, err = sampler.New(sampler.Params(s)); err != nil {
+		return nil, err
+	}
+	if a.match, err = stop.New(o.Stop); err != nil {
+		return nil, err
+	}
+	if m.tok != nil {
+		d := m.tok.NewDecoder()
+		a.decode, a.flush = d.Add, d.Flush
+	} else if len(o.Stop) > 0 {
+		return nil, fmt.Errorf("stop: %w: stop texts need one", ErrNoTokenizer)
+	}
+	return a, nil
+}
+
+// token handles one token and says whether the answer goes on.
+func (a *answer) token(t engine.Token, yield func(Event, error) bool) bool {
+	if len(a.result.IDs) == 0 {
+		a.result.TTFT = time.Since(a.start)
+	}
+	a.result.IDs = append(a.result.IDs, t.ID)
+	a.result.Logprobs = append(a.result.Logprobs, t.Logprob)
+	e := Event{ID: t.ID, Logprob: t.Logprob}
+	if !t.Stop {
+		e.Text, a.stopped = a.match.Add(a.decode(t.ID))
+		a.text = append(a.text, e.Text...)
+	}
+	if !yield(e, nil) {
+		a.abandoned = true
+	}
+	return !a.stopped && !a.abandoned
+}
+
+// end fills in the result and returns the text that was still held back.
+func (a *answer) end(reason engine.Reason, st engine.Stats, err error) (rest string) {
+	if !a.stopped {
+		rest, a.stopped = a.match.Add(a.flush())
+		if !a.stopped {
+			rest += a.match.Flush()
+		}
+		a.text = append(a.text, rest...)
+	}
+	r := &a.result
+	r.Text, r.FinishReason, r.CachedTokens = string(a.text), FinishReason(reason), st.CachedTokens
+	r.Prefill, r.Decode = st.Prefill, st.Decode
+	if a.stopped {
+		r.FinishReason, r.Stop = FinishStop, a.match.Found()
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		r.FinishReason = FinishCancel
+	}
+	return rest
+}

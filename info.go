@@ -1,0 +1,185 @@
+package systemgemma
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/systemgemma/systemgemma/internal/arch"
+	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+)
+
+// Info is what a model's files say about themselves.
+type Info struct {
+	Name             string            `json:"name"`   // as opened
+	Format           string            `json:"format"` // huggingface, gguf, systemgemma (the product's own) or tokenizer
+	Config           *Config           `json:"config,omitempty"`
+	Parameters       int64             `json:"parameters,omitempty"`
+	Bytes            int64             `json:"bytes,omitempty"` // of all tensors
+	Tensors          []TensorInfo      `json:"tensors,omitempty"`
+	Vocabulary       int               `json:"vocabulary,omitempty"` // tokens; 0 without a tokenizer
+	EOS              []int32           `json:"eos,omitempty"`        // ids that end an answer
+	ChatTemplate     string            `json:"chat_template,omitempty"`
+	SystemMode       string            `json:"system_mode"`
+	SystemModeReason string            `json:"system_mode_reason,omitempty"`
+	Sampling         *Sampling         `json:"sampling,omitempty"` // defaults from the files
+	Metadata         map[string]string `json:"metadata,omitempty"` // provenance and licence, as the files state them
+	Notes            []string          `json:"notes,omitempty"`    // what was found and left out, and why that is harmless
+}
+
+// Config holds the hyperparameters of a model, named as in Hugging Face's config.json.
+type Config struct {
+	VocabSize          int      `json:"vocab_size"`
+	HiddenSize         int      `json:"hidden_size"`
+	IntermediateSize   int      `json:"intermediate_size"`
+	NumLayers          int      `json:"num_hidden_layers"`
+	NumHeads           int      `json:"num_attention_heads"`
+	NumKVHeads         int      `json:"num_key_value_heads"`
+	HeadDim            int      `json:"head_dim"`
+	QueryPreAttnScalar float64  `json:"query_pre_attn_scalar"`
+	AttnSoftcap        float32  `json:"attn_logit_softcapping"`  // 0: off
+	FinalSoftcap       float32  `json:"final_logit_softcapping"` // 0: off
+	SlidingWindow      int      `json:"sliding_window"`
+	LayerTypes         []string `json:"layer_types"`
+	RopeTheta          float64  `json:"rope_theta"`
+	RMSNormEps         float32  `json:"rms_norm_eps"`
+	MaxPositions       int      `json:"max_position_embeddings"`
+	TieEmbeddings      bool     `json:"tie_word_embeddings"`
+}
+
+// TensorInfo is one tensor of a model.
+type TensorInfo struct {
+	Name  string `json:"name"` // as llama.cpp names it
+	Type  string `json:"type"` // as stored; W8C is int8 per output channel
+	Shape []int  `json:"shape"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Info describes the opened files.
+func (t *Text) Info() Info {
+	ck := t.checkpoint
+	i := Info{
+		Name: displayName(ck.Path), Format: string(ck.Format), EOS: ck.EOS, ChatTemplate: ck.ChatTemplate,
+		SystemMode: string(t.mode), SystemModeReason: t.modeReason, Metadata: ck.Metadata, Notes: ck.Notes,
+	}
+	if t.tok != nil {
+		i.Vocabulary = t.tok.Size()
+	}
+	if ck.HasConfig {
+		i.Config = configInfo(&ck.Config)
+	}
+	i.Tensors = tensorInfos(ck)
+	for _, x := range i.Tensors {
+		n := int64(1)
+		for _, d := range x.Shape {
+			n *= int64(d)
+		}
+		i.Parameters += n
+		i.Bytes += x.Bytes
+	}
+	return i
+}
+
+// Info describes the opened files, the sampling defaults included.
+func (m *Model) Info() Info {
+	i := m.Text.Info()
+	s := m.defaults
+	i.Sampling = &s
+	return i
+}
+
+func configInfo(c *arch.Config) *Config {
+	out := &Config{
+		c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumLayers, c.NumHeads, c.NumKVHeads, c.HeadDim, c.QueryPreAttnScalar,
+		c.AttnSoftcap, c.FinalSoftcap, c.SlidingWindow, nil, c.RopeTheta, c.RMSNormEps, c.MaxPositions, c.TieEmbeddings,
+	}
+	for _, global := range c.Global {
+		name := "sliding_attention"
+		if global {
+			name = "full_attention"
+		}
+		out.LayerTypes = append(out.LayerTypes, name)
+	}
+	return out
+}
+
+// tensorInfos lists matrices and norms by name, numbers in names by value.
+func tensorInfos(ck *checkpoint.Checkpoint) []TensorInfo {
+	var list []TensorInfo
+	for _, name := range slices.Sorted(maps.Keys(ck.Tensors)) {
+		x := ck.Tensors[name]
+		list = append(list, TensorInfo{name, x.Type.String(), x.Shape, int64(len(x.Data))})
+	}
+	for _, name := range slices.Sorted(maps.Keys(ck.Matrices)) {
+		m := ck.Matrices[name]
+		size := int64(len(m.Data) + 4*len(m.Scale) + 4*len(m.RowSum))
+		list = append(list, TensorInfo{name, m.Layout.String(), []int{m.Rows, m.Cols}, size})
+	}
+	slices.SortStableFunc(list, func(a, b TensorInfo) int {
+		return cmp.Or(cmp.Compare(blockOf(a.Name), blockOf(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+// blockOf is the layer number in a tensor's name, -1 for the embedding, and after all layers for the rest.
+func blockOf(name string) int {
+	n, digits := 0, 0
+	const prefix = "blk."
+	if len(name) <= len(prefix) || name[:len(prefix)] != prefix {
+		if name == "token_embd.weight" {
+			return -1
+		}
+		return 1 << 30
+	}
+	for _, c := range name[len(prefix):] {
+		if c < '0' || c > '9' || digits == 6 {
+			break
+		}
+		n, digits = 10*n+int(c-'0'), digits+1
+	}
+	return n
+}
+
+// quantised says whether the file holds weights below 16 bits, for which less exact keys and values are the default.
+func quantised(ck *checkpoint.Checkpoint) bool {
+	for _, m := range ck.Matrices {
+		if m.Layout == quant.W8C {
+			return true
+		}
+	}
+	for _, t := range ck.Tensors {
+		if size, err := t.Type.RowSize(256); err == nil && size < 512 {
+			return true
+		}
+	}
+	return false
+}
+
+// defaultSampling is what the files recommend, as transformers reads them: greedy unless do_sample says otherwise. A GGUF
+// file that names a temperature means it to be used.
+func defaultSampling(ck *checkpoint.Checkpoint) Sampling {
+	g := &ck.Generation
+	sample := ck.Format != checkpoint.HuggingFace && g.Temperature != nil
+	if g.DoSample != nil {
+		sample = *g.DoSample
+	}
+	s := Sampling{RepetitionPenalty: value(g.RepetitionPenalty, 1)}
+	if sample {
+		s.Temperature, s.TopP, s.MinP = value(g.Temperature, 1), value(g.TopP, 1), value(g.MinP, 0)
+		s.TopK = 50 // transformers' default
+		if g.TopK != nil {
+			s.TopK = *g.TopK
+		}
+	}
+	return s
+}
+
+func value(p *float32, otherwise float64) float64 {
+	if p == nil {
+		return otherwise
+	}
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(*p), 'g', -1, 32), 64) // 0.7, not 0.699999988
+	return v
+}

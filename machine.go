@@ -1,0 +1,30 @@
+package systemgemma
+
+import (
+	"runtime"
+
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
+)
+
+// Machine is what matters about the computer that this process runs on.
+type Machine struct {
+	OS              string   `json:"os"`
+	Arch            string   `json:"arch"`
+	CPUs            int      `json:"cpus"`             // processors that this process may use
+	Threads         int      `json:"threads"`          // that a model uses by default
+	Kernel          string   `json:"kernel"`           // set of compute kernels in use
+	Kernels         []string `json:"kernels"`          // sets that this CPU has, the best one last
+	MemoryTotal     int64    `json:"memory_total"`     // bytes; 0: not known
+	MemoryAvailable int64    `json:"memory_available"` // bytes that programs could still take; 0: not known
+	PeakMemory      int64    `json:"peak_memory"`      // most bytes that this process has held at once; 0: not known
+}
+
+// ThisMachine looks at the computer. The error says that SYSTEMGEMMA_KERNEL names a set that this CPU lacks.
+func ThisMachine() (Machine, error) {
+	m := Machine{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
+		Kernel: kernel.Name(), Kernels: kernel.Names(),
+	}
+	m.lookAtMemory()
+	return m, kernel.Err()
+}

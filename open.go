@@ -1,0 +1,170 @@
+package systemgemma
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/engine"
+	"github.com/systemgemma/systemgemma/internal/gemma2"
+	"github.com/systemgemma/systemgemma/internal/load"
+)
+
+// Mini is the name of the embedded model, a tiny Gemma 2 that obeys system prompts. It is also what an empty name means.
+const Mini = "mini"
+
+// Preset names a trade of exactness for speed.
+type Preset string
+
+const (
+	// PresetDefault runs a file as it is: float weights in float32 arithmetic, int8 weights with activations rounded to int8.
+	PresetDefault Preset = ""
+	// PresetExact multiplies all weights with unrounded float32 activations, and keeps keys and values in float32.
+	PresetExact Preset = "exact"
+)
+
+// Options say how a model is opened. The zero value, and nil, mean defaults.
+type Options struct {
+	// Threads is the number of threads that compute. 0: all processors that this process may use.
+	Threads int
+	Preset  Preset
+	// SystemMode says how system prompts are rendered: systemgemma2, merge, merge-nl, merge-space, turn, developer-turn,
+	// exchange, strict, custom (needs Template) or auto (what the file says). Empty: auto.
+	SystemMode string
+	// Template is the text of a Jinja chat template, used in mode custom and, when SystemMode is empty, instead of the file's.
+	Template string
+	// ContextLength bounds prompt and answer together, in tokens. 0: what the model was trained for; more is refused.
+	ContextLength int
+	// KVType is the number type of cached keys and values: f32 or f16. Empty: f16 for quantised files, else f32.
+	KVType string
+	// KVMemory bounds the bytes of cached keys and values of all requests. 0: no bound but the context length.
+	KVMemory int64
+}
+
+// Model is an opened model with its text side. Safe for concurrent use.
+type Model struct {
+	*Text
+	engine   *engine.Engine
+	model    *gemma2.Model
+	crew     *parallel.Crew
+	weights  *load.Loaded
+	defaults Sampling
+	stopIDs  map[int32]bool
+	maxNew   int // max_new_tokens of the files; 0: not said
+	kv       gemma2.KVType
+	preset   Preset
+}
+
+// Open opens the model of that name: "" or Mini, a Hugging Face folder, or a .gguf file. A file in the product's own format
+// is mapped and ready at once; others are arranged for the kernels first.
+func Open(name string, o *Options) (*Model, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	if err := kernel.Err(); err != nil {
+		return nil, err
+	}
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("threads: want 0 (all) or more, found %d", o.Threads)
+	}
+	if o.Preset != PresetDefault && o.Preset != PresetExact {
+		return nil, fmt.Errorf("preset: want exact or none, found %q", o.Preset)
+	}
+	ck, err := openCheckpoint(name, checkpoint.Open)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(ck, o)
+	if err != nil {
+		_ = ck.Close() // the first error is the one to report
+		return nil, fmt.Errorf("open %s: %w", displayName(name), err)
+	}
+	return m, nil
+}
+
+func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {
+	text, err := newText(ck, o)
+	if err != nil {
+		return nil, err
+	}
+	if !ck.HasConfig || len(ck.Tensors)+len(ck.Matrices) == 0 {
+		return nil, ErrNoWeights
+	}
+	m := &Model{Text: text, preset: o.Preset, stopIDs: map[int32]bool{}, defaults: defaultSampling(ck)}
+	if n := ck.Generation.MaxNewTokens; n != nil {
+		m.maxNew = *n
+	}
+	for _, id := range ck.EOS {
+		m.stopIDs[id] = true
+	}
+	if err := errors.Join(m.defaults.Validate(), m.build(ck, o)); err != nil {
+		m.free()
+		return nil, err
+	}
+	return m, nil
+}
+
+// build makes the parts that compute. What it made before an error, free releases.
+func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
+	if m.kv, err = kvType(o, ck); err != nil {
+		return err
+	}
+	contextLength := ck.Config.MaxPositions
+	if o.ContextLength < 0 || o.ContextLength > contextLength {
+		return fmt.Errorf("context length: want 1 to %d (what the model was trained for), found %d", contextLength, o.ContextLength)
+	}
+	m.crew = parallel.New(cmp.Or(o.Threads, runtime.GOMAXPROCS(0)))
+	if m.weights, err = load.Weights(ck, m.crew); err != nil {
+		return err
+	}
+	if m.model, err = gemma2.New(m.weights.Weights, m.crew, gemma2.Options{Exact: o.Preset == PresetExact}); err != nil {
+		return err
+	}
+	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
+	m.engine = engine.New(m.model, pool, cmp.Or(o.ContextLength, contextLength))
+	return nil
+}
+
+// kvType chooses the number type of cached keys and values (docs/design.md section 6).
+func kvType(o *Options, ck *checkpoint.Checkpoint) (gemma2.KVType, error) {
+	exact := o.Preset == PresetExact
+	switch {
+	case o.KVType == "f16" && exact:
+		return 0, errors.New("KV type: preset exact wants f32, found f16")
+	case o.KVType == "f16", o.KVType == "" && !exact && quantised(ck):
+		return gemma2.KVF16, nil
+	case o.KVType == "f32", o.KVType == "":
+		return gemma2.KVF32, nil
+	}
+	return 0, fmt.Errorf("KV type: want f32 or f16, found %q", o.KVType)
+}
+
+// Close waits for running answers and frees the model's memory. Later calls fail with ErrClosed.
+func (m *Model) Close() error {
+	m.engine.Close()
+	m.free()
+	return m.Text.Close()
+}
+
+// free releases what newModel made, as far as it came.
+func (m *Model) free() {
+	if m.model != nil {
+		_ = m.model.Close() // our own memory: cannot fail
+	}
+	if m.weights != nil {
+		m.weights.Close()
+	}
+	if m.crew != nil {
+		m.crew.Close()
+	}
+}
+
+// DefaultSampling is what the model's files recommend (generation_config), and what nil options mean.
+func (m *Model) DefaultSampling() Sampling { return m.defaults }
+
+// ContextLength is the number of tokens that prompt and answer may have together.
+func (m *Model) ContextLength() int { return m.engine.ContextLength() }
