@@ -19,7 +19,7 @@ type limits struct {
 	depth int // calls, blocks and values inside each other
 }
 
-var defaultLimits = limits{steps: 4_000_000, bytes: 64 << 20, depth: 1000}
+var defaultLimits = limits{steps: 2_000_000, bytes: 64 << 20, depth: 1000}
 
 func limitMessage(what string, limit int) string {
 	return fmt.Sprintf("want at most %d %s; make the template simpler or the conversation shorter", limit, what)

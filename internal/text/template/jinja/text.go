@@ -32,6 +32,9 @@ func (t text) from(i int) []span {
 // slice is the bytes lo <= i < hi. It shares memory with t.
 func (t text) slice(lo, hi int) text {
 	out := text{s: t.s[lo:hi]}
+	if lo == hi {
+		return out
+	}
 	for _, u := range t.from(lo) {
 		if u.lo >= hi {
 			break
