@@ -7,7 +7,8 @@
 // that q or o is read once for them; the rows that are left go one by one.
 //
 // R0 scores or o, R1 rows left, R2 q or p, R3 floats in a row, R4 the next row, R5 bytes of a row,
-// R6-R9 the four rows, R10 q or o, R11 floats left of the row.
+// R6-R9 the four rows, R10 q or o, R11 floats left of the row, R12 o where it is written (R10 reads: no load waits for a
+// store's address).
 
 #define FOUR_ROWS \
 	MOVD R4, R6; \
@@ -122,9 +123,10 @@ done: \
 rows: \
 	FOUR_ROWS; \
 	MOVD R0, R10; \
+	MOVD R0, R12; \
 	FMOVQ.P 16(R2), F0; \
 columns4: \
-	VLD1 (R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
+	VLD1.P 64(R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
 	LOAD(R6); \
 	AXPY(0); \
 	LOAD(R7); \
@@ -133,7 +135,7 @@ columns4: \
 	AXPY(2); \
 	LOAD(R9); \
 	AXPY(3); \
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R10); \
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R12); \
 	SUBS $16, R11; \
 	BNE  columns4; \
 	SUBS $4, R1; \
@@ -143,13 +145,14 @@ rest: \
 	BEQ  done; \
 row: \
 	MOVD R0, R10; \
+	MOVD R0, R12; \
 	MOVD R3, R11; \
 	FMOVS.P 4(R2), F0; \
 columns: \
-	VLD1 (R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
+	VLD1.P 64(R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
 	LOAD(R4); \
 	AXPY(0); \
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R10); \
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R12); \
 	SUBS $16, R11; \
 	BNE  columns; \
 	SUBS $1, R1; \

@@ -10,8 +10,8 @@ import (
 
 // assembled is the neon set where the CPU has the dot product extension (FEAT_DotProd, Linux: asimddp), else nothing.
 //
-// Linux tells by HWCAP, Windows by IsProcessorFeaturePresent. macOS tells by a sysctl that its first two releases for these
-// CPUs lack, but every CPU that ran macOS, M1 and later, has it.
+// Linux tells by HWCAP, Windows by IsProcessorFeaturePresent. macOS tells by a sysctl that releases 11 and 12 may
+// lack, but every Arm CPU that runs macOS (M1 and later) has the extension.
 func assembled() []*table {
 	if cpu.ARM64.HasASIMDDP || runtime.GOOS == "darwin" {
 		return []*table{&neon}

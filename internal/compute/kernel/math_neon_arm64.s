@@ -63,24 +63,25 @@ TEXT ·softcapNeon(SB), NOSPLIT, $0-32
 	FMOVS scale+24(FP), F16
 	FMOVS limit+28(FP), F17
 	VDUP V17.S[0], V18.S4
+	MOVD R0, R2          // R0 reads, R2 writes: no load waits for a store's address
 	CBZ  R1, done
 	FCMPS $(0.0), F17
 	BEQ  scaleOnly
 	CONSTANTS
 loop:
-	FMOVQ (R0), F0
+	FMOVQ.P 16(R0), F0
 	FMUL_LANE(0, 16, 0, 0)
 	FDIV(18, 0, 0)
 	TANH(0, 1, 2, 3, 4)
 	FMUL(18, 0, 0)
-	FMOVQ.P F0, 16(R0)
+	FMOVQ.P F0, 16(R2)
 	SUBS $4, R1
 	BNE  loop
 	RET
 scaleOnly:
-	FMOVQ (R0), F0
+	FMOVQ.P 16(R0), F0
 	FMUL_LANE(0, 16, 0, 0)
-	FMOVQ.P F0, 16(R0)
+	FMOVQ.P F0, 16(R2)
 	SUBS $4, R1
 	BNE  scaleOnly
 done:
@@ -164,14 +165,15 @@ TEXT ·expSumNeon(SB), NOSPLIT, $0-36
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	CONSTANTS
+	MOVD R0, R2          // R0 reads, R2 writes
 	CBZ  R1, done
 loop:
-	VLD1 (R0), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 64(R0), [V0.S4, V1.S4, V2.S4, V3.S4]
 	EXPSUM(0, 16)
 	EXPSUM(1, 17)
 	EXPSUM(2, 18)
 	EXPSUM(3, 19)
-	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R0)
+	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R2)
 	SUBS $16, R1
 	BNE  loop
 done:

@@ -13,7 +13,7 @@ import (
 )
 
 // The properties of kernel_test.go hold for this set too; here is what they do not draw: k beyond one block, values that
-// are no numbers, every half-precision number, empty vectors.
+// are no numbers, the edge of the exponential, every half-precision number, empty vectors.
 
 func needNeon(t *testing.T) {
 	t.Helper()
@@ -133,6 +133,20 @@ func TestNeonEqualsReferenceOnAnyBits(t *testing.T) {
 		check("expSum", func(x []float32) { x[0] = expSumNeon(x, m) }, func(x []float32) { x[0] = expSumRef(x, m) })
 		check("dotF32", func(x []float32) { dotF32Neon(x[:1], x, &y[0]) }, func(x []float32) { dotF32Ref(x[:1], x, &y[0]) })
 		check("axpyF32", func(x []float32) { axpyF32Neon(x, s[:1], &y[0]) }, func(x []float32) { axpyF32Ref(x, s[:1], &y[0]) })
+	}
+}
+
+// Around the cut at -87, where 2^n is the smallest normal number, and at it: float by float.
+func TestNeonExpCutsWhereTheReferenceDoes(t *testing.T) {
+	needNeon(t)
+	got := make([]float32, 4096)
+	for i := range got {
+		got[i] = math.Float32frombits(math.Float32bits(expMin) - 2048 + uint32(i))
+	}
+	want := slices.Clone(got)
+	gotSum, wantSum := expSumNeon(got, 0), expSumRef(want, 0)
+	if !sameBits(got, want) || gotSum != wantSum || want[2048] == 0 || want[2049] != 0 {
+		t.Errorf("exp around -87: sum %x, want %x; e^-87 = %x", gotSum, wantSum, got[2048])
 	}
 }
 

@@ -133,15 +133,16 @@ TEXT ·addNeon(SB), NOSPLIT, $0-48
 	MOVD x_base+0(FP), R0
 	MOVD y_base+24(FP), R1
 	MOVD y_len+32(FP), R3
+	MOVD R0, R2          // R0 reads, R2 writes: no load waits for a store's address
 	CBZ  R3, done
 loop:
-	VLD1   (R0), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 64(R0), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VLD1.P 64(R1), [V4.S4, V5.S4, V6.S4, V7.S4]
 	FADD(4, 0, 0)
 	FADD(5, 1, 1)
 	FADD(6, 2, 2)
 	FADD(7, 3, 3)
-	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R0)
+	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R2)
 	SUBS $16, R3
 	BNE  loop
 done:
@@ -166,16 +167,18 @@ TEXT ·rotateNeon(SB), NOSPLIT, $0-96
 	MOVD cos_base+48(FP), R2
 	MOVD cos_len+56(FP), R4
 	MOVD sin_base+72(FP), R3
+	MOVD R0, R5          // R0 and R1 read, R5 and R6 write
+	MOVD R1, R6
 	CBZ  R4, done
 loop:
-	VLD1   (R0), [V0.S4, V1.S4]
-	VLD1   (R1), [V2.S4, V3.S4]
+	VLD1.P 32(R0), [V0.S4, V1.S4]
+	VLD1.P 32(R1), [V2.S4, V3.S4]
 	VLD1.P 32(R2), [V4.S4, V5.S4]
 	VLD1.P 32(R3), [V6.S4, V7.S4]
 	ROTATE(0, 2, 4, 6)
 	ROTATE(1, 3, 5, 7)
-	VST1.P [V0.S4, V1.S4], 32(R0)
-	VST1.P [V2.S4, V3.S4], 32(R1)
+	VST1.P [V0.S4, V1.S4], 32(R5)
+	VST1.P [V2.S4, V3.S4], 32(R6)
 	SUBS $8, R4
 	BNE  loop
 done:
