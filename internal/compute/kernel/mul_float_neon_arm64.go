@@ -76,29 +76,29 @@ func (l floatLayout) dotBlock(acc *float32, w *byte, panel *float32, width, k4 i
 	case layoutF32:
 		switch width {
 		case 1:
-			dotF32Neon1(acc, w, panel, k4)
+			mulF32Neon1(acc, w, panel, k4)
 		case 2:
-			dotF32Neon2(acc, w, panel, k4)
+			mulF32Neon2(acc, w, panel, k4)
 		default:
-			dotF32Neon4(acc, w, panel, 4*width, k4)
+			mulF32Neon4(acc, w, panel, 4*width, k4)
 		}
 	case layoutBF16:
 		switch width {
 		case 1:
-			dotBF16Neon1(acc, w, panel, k4)
+			mulBF16Neon1(acc, w, panel, k4)
 		case 2:
-			dotBF16Neon2(acc, w, panel, k4)
+			mulBF16Neon2(acc, w, panel, k4)
 		default:
-			dotBF16Neon4(acc, w, panel, 4*width, k4)
+			mulBF16Neon4(acc, w, panel, 4*width, k4)
 		}
 	case layoutF16:
 		switch width {
 		case 1:
-			dotF16Neon1(acc, w, panel, k4)
+			mulF16Neon1(acc, w, panel, k4)
 		case 2:
-			dotF16Neon2(acc, w, panel, k4)
+			mulF16Neon2(acc, w, panel, k4)
 		default:
-			dotF16Neon4(acc, w, panel, 4*width, k4)
+			mulF16Neon4(acc, w, panel, 4*width, k4)
 		}
 	}
 }
@@ -122,28 +122,28 @@ func sumChains(out *float32, outStride int, acc []float32, width, tokens int) {
 // between the k of the panel.
 
 //go:noescape
-func dotF32Neon1(acc *float32, w *byte, panel *float32, k4 int)
+func mulF32Neon1(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotF32Neon2(acc *float32, w *byte, panel *float32, k4 int)
+func mulF32Neon2(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotF32Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+func mulF32Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
 
 //go:noescape
-func dotBF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
+func mulBF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotBF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
+func mulBF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotBF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+func mulBF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
 
 //go:noescape
-func dotF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
+func mulF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
+func mulF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
 
 //go:noescape
-func dotF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+func mulF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)

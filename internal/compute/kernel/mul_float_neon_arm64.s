@@ -60,8 +60,8 @@
 	FMA4(10, 2, 24); \
 	FMA4(11, 3, 28)
 
-// func dotF32Neon1(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotF32Neon1(SB), NOSPLIT, $0-32
+// func mulF32Neon1(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulF32Neon1(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R6
 	MOVD panel+16(FP), R7
@@ -87,8 +87,8 @@ step:
 	STORE_ACC
 	RET
 
-// func dotF32Neon2(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotF32Neon2(SB), NOSPLIT, $0-32
+// func mulF32Neon2(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulF32Neon2(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
@@ -118,8 +118,8 @@ step:
 	BNE  pass
 	RET
 
-// func dotF32Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
-TEXT ·dotF32Neon4(SB), NOSPLIT, $0-40
+// func mulF32Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+TEXT ·mulF32Neon4(SB), NOSPLIT, $0-40
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
@@ -148,8 +148,8 @@ step:
 
 // Half precision, shape [k][16]: FCVTL widens exactly.
 //
-// func dotF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotF16Neon1(SB), NOSPLIT, $0-32
+// func mulF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulF16Neon1(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R6
 	MOVD panel+16(FP), R7
@@ -187,8 +187,8 @@ step:
 	STORE_ACC
 	RET
 
-// func dotF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotF16Neon2(SB), NOSPLIT, $0-32
+// func mulF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulF16Neon2(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
@@ -226,8 +226,8 @@ step:
 	BNE  pass
 	RET
 
-// func dotF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
-TEXT ·dotF16Neon4(SB), NOSPLIT, $0-40
+// func mulF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+TEXT ·mulF16Neon4(SB), NOSPLIT, $0-40
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
@@ -270,8 +270,8 @@ step:
 	MOVD $0xffff0000, R9; \
 	VDUP R9, V15.S4
 
-// func dotBF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotBF16Neon1(SB), NOSPLIT, $0-32
+// func mulBF16Neon1(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulBF16Neon1(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R6
 	MOVD panel+16(FP), R7
@@ -302,8 +302,8 @@ step:
 	STORE_ACC
 	RET
 
-// func dotBF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
-TEXT ·dotBF16Neon2(SB), NOSPLIT, $0-32
+// func mulBF16Neon2(acc *float32, w *byte, panel *float32, k4 int)
+TEXT ·mulBF16Neon2(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
@@ -336,8 +336,8 @@ step:
 	BNE  pass
 	RET
 
-// func dotBF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
-TEXT ·dotBF16Neon4(SB), NOSPLIT, $0-40
+// func mulBF16Neon4(acc *float32, w *byte, panel *float32, stride, k4 int)
+TEXT ·mulBF16Neon4(SB), NOSPLIT, $0-40
 	MOVD acc+0(FP), R0
 	MOVD w+8(FP), R1
 	MOVD panel+16(FP), R2
