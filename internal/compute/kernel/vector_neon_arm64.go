@@ -5,6 +5,8 @@ package kernel
 // Each function is the reference of the same name; the slices are as long as the table's callers make them.
 
 // neonMath holds the constants of math.go in the order that math_neon_arm64.s expects.
+//
+//lint:ignore U1000 only assembly reads it
 var neonMath = [16]float32{
 	log2E, ln2Hi, ln2Lo, expC0,
 	expC1, expC2, expC3, expC4,
