@@ -9,9 +9,6 @@ import (
 // The character classes and case mappings of Python's str. Go's differ: strings.TrimSpace keeps U+001C to U+001F, unicode.ToUpper
 // maps one character to one.
 
-// TrimSpace is Python's s.strip().
-func TrimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
-
 // isSpace is Python's str.isspace for one character.
 func isSpace(c rune) bool {
 	return c >= 0x1c && c <= 0x1f || unicode.IsSpace(c)

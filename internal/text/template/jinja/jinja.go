@@ -9,8 +9,6 @@
 // known chat template uses it: template inheritance and inclusion, autoescaping (so no Markup type), and the filters of HTML pages.
 package jinja
 
-import "strings"
-
 // Template is a parsed template. It never changes, so any number of goroutines may render it at once.
 type Template struct {
 	body  []node
@@ -41,7 +39,7 @@ type Segment struct {
 }
 
 // Render runs the template with the given variables. The segments are in order, none is empty, and neighbours differ in origin.
-// Values may be nil, bool, int, int64, float64, string (text of the conversation), Literal, []any and Object, nested at will.
+// Values may be nil, bool, int, int64, *big.Int, float64, string (text of the conversation), Literal, []any and Object, nested at will.
 // The error is an *Error: what raise_exception was called with, or a fault of the template.
 func (t *Template) Render(vars Object) ([]Segment, error) {
 	return t.render(vars, defaultLimits)
@@ -87,13 +85,4 @@ func segments(t text) []Segment {
 		out = append(out, Segment{Text: t.s[at:]})
 	}
 	return out
-}
-
-// Join returns the whole text.
-func Join(segs []Segment) string {
-	var b strings.Builder
-	for _, s := range segs {
-		b.WriteString(s.Text)
-	}
-	return b.String()
 }

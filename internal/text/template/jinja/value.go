@@ -212,8 +212,10 @@ func (r *renderer) convert(v any) value {
 	}
 	defer r.leave()
 	switch v := v.(type) {
-	case nil, bool, int64, float64, *big.Int:
+	case nil, bool, int64, float64:
 		return v
+	case *big.Int:
+		return r.integer(v)
 	case int:
 		return int64(v)
 	case string:
