@@ -9,9 +9,10 @@ import (
 // Render renders a conversation in a built-in mode (not custom, not auto).
 //
 // For `[system] user (assistant user)*` the text is that of the mode's template in golden/templates. For all other
-// conversations: system messages in a row are joined by a blank line; one that comes late goes into the next user turn, or
-// into one of its own at the end (in turn and developer-turn it is a turn where it stands); messages of one role in a row are
-// joined by a blank line. Turns are trimmed as the templates do, one to be continued too. strict reports the errors of Google's template instead.
+// conversations: system messages in a row are joined by a blank line; one that comes late goes into the next user turn (before
+// an answer that ends the conversation, into the user turn before that), or into one of its own at the end; in turn and
+// developer-turn it is a turn where it stands. Messages of one role in a row are joined by a blank line. Turns are trimmed as
+// the templates do, one to be continued too. strict reports the errors of Google's template instead.
 func Render(mode Mode, messages []Message, o Options) ([]Segment, error) {
 	if len(messages) == 0 {
 		return nil, ErrEmpty
@@ -106,10 +107,14 @@ func systemAndTurns(messages []Message) (system []string, turns []turn, err erro
 			turns = add(turns, "model", m.Content)
 		}
 	}
-	if late != nil {
-		turns = add(turns, "user", late...)
+	if late == nil {
+		return system, turns, nil
 	}
-	return system, turns, nil
+	if last, _ := partOf(0, messages[len(messages)-1].Role); last != modelPart {
+		return system, add(turns, "user", late...), nil
+	}
+	answer := turns[len(turns)-1] // no user turn follows it, and it may have to stay open: what the model is told stands before it
+	return system, append(add(turns[:len(turns)-1], "user", late...), answer), nil
 }
 
 // lead puts the leading system texts where the mode wants them, and returns the turns that follow.

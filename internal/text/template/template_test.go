@@ -41,6 +41,9 @@ func TestPolicy(t *testing.T) {
 		{SystemGemma2, "system assistant", "<bos> A /[model/B"},
 		{SystemGemma2, "user model", "<bos>[user/A][model/B"},
 		{SystemGemma2, "user assistant assistant", "<bos>[user/A][model/B//C"},
+		{SystemGemma2, "user system assistant", "<bos>[user/A//B][model/C"},
+		{Merge, "user assistant system assistant", "<bos>[user/A//C][model/B//D"},
+		{Merge, "assistant system assistant", "<bos>[user/B][model/A//C"},
 		{Merge, "system user", "<bos>[user/A//B][model/"},
 		{Merge, "system system user", "<bos>[user/A//B//C][model/"},
 		{Merge, "system", "<bos>[user/A][model/"},
@@ -121,6 +124,12 @@ func TestNothingIsLostOrForged(t *testing.T) {
 				t.Fatalf("%s: %v", mode, err)
 			}
 			check(t, segments)
+			if last := messages[len(messages)-1]; o.AddGenerationPrompt && (last.Role == "assistant" || last.Role == "model") {
+				end := segments[len(segments)-1]
+				if name, text, _ := strings.Cut(end.Text, "\n"); end.Control || name != "model" || !strings.HasSuffix(text, trim(last.Content)) {
+					t.Fatalf("%s: ends with %q, want the open turn of the model with %q", mode, end.Text, trim(last.Content))
+				}
+			}
 			var text strings.Builder
 			for _, s := range segments {
 				if !s.Control {
