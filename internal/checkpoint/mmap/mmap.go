@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 )
 
 // File is a file mapped read-only.
@@ -21,8 +23,8 @@ type File struct {
 // ErrEmpty is wrapped by Open's error for a file of no bytes, which no system can map.
 var ErrEmpty = errors.New("file is empty")
 
-// ErrFault is wrapped by Guard's error.
-var ErrFault = errors.New("mapped file became unreadable (truncated, or a fault of the disk)")
+// ErrFault is wrapped by Guard's error. It is the error of a loop that meets the same fault.
+var ErrFault = parallel.ErrFault
 
 // Open maps a regular file. Anything else (a folder, a pipe, a device) is refused without being opened, since opening may block.
 func Open(path string) (*File, error) {

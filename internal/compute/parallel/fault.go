@@ -13,11 +13,11 @@ type FaultError struct {
 }
 
 func (e *FaultError) Error() string {
-	return fmt.Sprintf("memory fault at %#x: a mapped file was truncated or could not be read", e.Addr)
+	return fmt.Sprintf("memory fault at %#x: %v", e.Addr, ErrFault)
 }
 
 // ErrFault is what every FaultError is, for errors.Is.
-var ErrFault = errors.New("memory fault")
+var ErrFault = errors.New("mapped file became unreadable (truncated, or a fault of the disk)")
 
 // Is makes a FaultError an ErrFault.
 func (e *FaultError) Is(target error) bool { return target == ErrFault }
