@@ -57,7 +57,7 @@ func TestErrorsNameTheTensor(t *testing.T) {
 		"blk.2.attn_q.weight": func(ck *checkpoint.Checkpoint) { delete(ck.Matrices, "blk.2.attn_q.weight") },
 		"output_norm.weight":  func(ck *checkpoint.Checkpoint) { delete(ck.Tensors, "output_norm.weight") },
 		"blk.1.post_ffw_norm.weight": func(ck *checkpoint.Checkpoint) {
-			ck.Tensors["blk.1.post_ffw_norm.weight"] = checkpoint.Tensor{Name: "blk.1.post_ffw_norm.weight", Type: gguf.Q4_0, Shape: []int{192}}
+			ck.Tensors["blk.1.post_ffw_norm.weight"] = checkpoint.Tensor{Name: "blk.1.post_ffw_norm.weight", Type: gguf.Type(2), Shape: []int{192}}
 		},
 	} {
 		ck := openMini(t)
