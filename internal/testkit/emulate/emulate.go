@@ -15,9 +15,10 @@ import (
 	"unsafe"
 )
 
-// CPUs that tools/asm-emulate can be: one with AVX-512 VNNI, one with AVX-VNNI and no AVX-512, one with AVX2 alone.
+// CPUs that tools/asm-emulate can be: each has the level it is named for and nothing newer (no BF16 or FP16, no AVX-512 beside
+// AVX-VNNI), so that a kernel which uses more is found.
 const (
-	AVX512VNNI = "sapphire_rapids"
+	AVX512VNNI = "tigerlake"
 	AVXVNNI    = "arrow_lake"
 	AVX2       = "corei7_haswell_4770"
 )
@@ -38,12 +39,6 @@ type Arg map[string]any
 
 // Ptr points to a block.
 func Ptr(block string) Arg { return Arg{"ptr": block} }
-
-// PtrAt points into a block, offset bytes after its first.
-func PtrAt(block string, offset int) Arg { return Arg{"ptr": block, "offset": offset} }
-
-// Nil is a nil pointer.
-func Nil() Arg { return Arg{"ptr": nil} }
 
 // Slice is a slice of n elements over a block, its capacity n too.
 func Slice(block string, n int) Arg { return Arg{"slice": block, "len": n, "cap": n} }

@@ -21,7 +21,7 @@ func TestWrite(t *testing.T) {
 	closeFile()
 	c := Case{
 		Name: "n=2", Func: someKernel, CPU: AVXVNNI,
-		Args:   []Arg{Ptr("acc"), PtrAt("w", 1), Nil(), Slice("w", 3), Int(2), Uint32(math.MaxUint32), Float32(-1.5)},
+		Args:   []Arg{Ptr("acc"), Slice("w", 3), Int(2), Uint32(math.MaxUint32), Float32(-1.5)},
 		Memory: map[string]Block{"acc": Out([]int32{1, -1}), "w": In([]uint8{1, 2, 255}), "none": In([]float32{})},
 		Expect: map[string][]byte{"acc": Bytes([]int32{7, 8})},
 		Ret:    []Arg{Float32(float32(math.Inf(1)))},
@@ -38,7 +38,7 @@ func TestWrite(t *testing.T) {
 	}
 	const want = `{
 		"name": "n=2", "cpu": "arrow_lake", "symbol": "github.com/systemgemma/systemgemma/internal/testkit/emulate.someKernel",
-		"args": [{"ptr": "acc"}, {"ptr": "w", "offset": 1}, {"ptr": null}, {"slice": "w", "len": 3, "cap": 3}, {"int": 2}, {"u32": 4294967295}, {"f32": 3217031168}],
+		"args": [{"ptr": "acc"}, {"slice": "w", "len": 3, "cap": 3}, {"int": 2}, {"u32": 4294967295}, {"f32": 3217031168}],
 		"memory": {
 			"acc": {"data": "AQAAAP////8=", "align": 4, "guard": "both", "readonly": false, "type": "i32"},
 			"w": {"data": "AQL/", "align": 1, "guard": "both", "readonly": true, "type": "u8"},
