@@ -7,10 +7,10 @@
 // A block of o stays in registers while all rows of v pass: 64 floats at a time, then 16 at a time.
 
 	IMUL3Q $BYTES, CX, R8 // R8 = bytes of a row
-	TESTQ BX, BX
-	JZ    done
-	SUBQ  $64, CX
-	JCS   rest
+	TESTQ  BX, BX
+	JZ     done
+	SUBQ   $64, CX
+	JCS    rest
 
 block64:
 	VMOVUPS (DI), Y0
@@ -21,8 +21,8 @@ block64:
 	VMOVUPS 160(DI), Y5
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
-	MOVQ    DX, R9         // R9 = row j from the block's first column on
-	XORQ    AX, AX         // AX = j
+	MOVQ    DX, R9      // R9 = row j from the block's first column on
+	XORQ    AX, AX      // AX = j
 
 row64:
 	VBROADCASTSS (SI)(AX*4), Y8

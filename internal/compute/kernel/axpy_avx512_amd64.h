@@ -7,10 +7,10 @@
 // A block of o stays in registers while all rows of v pass: 256 floats (Gemma's head), then 64, then 16 at a time.
 
 	IMUL3Q $BYTES, CX, R8 // R8 = bytes of a row
-	TESTQ BX, BX
-	JZ    done
-	SUBQ  $256, CX
-	JCS   rest256
+	TESTQ  BX, BX
+	JZ     done
+	SUBQ   $256, CX
+	JCS    rest256
 
 block256:
 	VMOVUPS (DI), Z0
@@ -29,8 +29,8 @@ block256:
 	VMOVUPS 832(DI), Z13
 	VMOVUPS 896(DI), Z14
 	VMOVUPS 960(DI), Z15
-	MOVQ    DX, R9 // R9 = row j from the block's first column on
-	XORQ    AX, AX // AX = j
+	MOVQ    DX, R9       // R9 = row j from the block's first column on
+	XORQ    AX, AX       // AX = j
 
 row256:
 	VBROADCASTSS (SI)(AX*4), Z16
@@ -85,8 +85,8 @@ block64:
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
-	MOVQ    DX, R9 // R9 = row j from the block's first column on
-	XORQ    AX, AX // AX = j
+	MOVQ    DX, R9      // R9 = row j from the block's first column on
+	XORQ    AX, AX      // AX = j
 
 row64:
 	VBROADCASTSS (SI)(AX*4), Z16
@@ -114,8 +114,8 @@ rest64:
 
 block16:
 	VMOVUPS (DI), Z0
-	MOVQ    DX, R9 // R9 = row j from the block's first column on
-	XORQ    AX, AX // AX = j
+	MOVQ    DX, R9   // R9 = row j from the block's first column on
+	XORQ    AX, AX   // AX = j
 
 row16:
 	VBROADCASTSS (SI)(AX*4), Z16

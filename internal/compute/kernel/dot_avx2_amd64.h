@@ -4,13 +4,13 @@
 // and loaded
 //	DI scores, BX rows, SI q, CX its length, R8 k.
 
-	MOVQ CX, R13
+	MOVQ   CX, R13
 	IMUL3Q $BYTES, CX, R9 // R9 = bytes of a row
-	SHRQ $4, R13          // R13 = blocks of 16 in a row
-	SUBQ $4, BX
-	JCS  rest
+	SHRQ   $4, R13        // R13 = blocks of 16 in a row
+	SUBQ   $4, BX
+	JCS    rest
 
-four: // four rows at once: Y(2j), Y(2j+1) = lanes 0-7, 8-15 of row j
+four:  // four rows at once: Y(2j), Y(2j+1) = lanes 0-7, 8-15 of row j
 	MOVQ   R8, R10         // R10, R10+R9, R11, R11+R9 = four rows
 	LEAQ   (R8)(R9*2), R11
 	MOVQ   SI, DX          // DX = q

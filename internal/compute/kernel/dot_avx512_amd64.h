@@ -10,15 +10,15 @@ DATA order<>+16(SB)/8, $0x0000000500000001
 DATA order<>+24(SB)/8, $0x0000000d00000009
 GLOBL order<>(SB), RODATA, $32
 
-	MOVQ   CX, R13
-	IMUL3Q $BYTES, CX, R9    // R9 = bytes of a row
-	LEAQ   (R9)(R9*2), R12   // R12 = bytes of three
-	SHRQ   $4, R13           // R13 = blocks of 16 in a row
+	MOVQ      CX, R13
+	IMUL3Q    $BYTES, CX, R9   // R9 = bytes of a row
+	LEAQ      (R9)(R9*2), R12  // R12 = bytes of three
+	SHRQ      $4, R13          // R13 = blocks of 16 in a row
 	VMOVDQU32 order<>(SB), Y30 // Y30 = lanes 0, 4, 8, 12, 1, 5, 9, 13
-	SUBQ   $8, BX
-	JCS    rest
+	SUBQ      $8, BX
+	JCS       rest
 
-eight: // eight rows at once: Zj = the 16 lanes of row j
+eight:  // eight rows at once: Zj = the 16 lanes of row j
 	MOVQ   R8, R10         // R10 = rows 0-3, R11 = rows 4-7
 	LEAQ   (R8)(R9*4), R11
 	MOVQ   SI, DX          // DX = q
@@ -49,31 +49,31 @@ block8:
 	JNZ     block8
 
 	// Rows a to h. Each sum is one level of the tree, for two, four, then eight rows in one register.
-	VSHUFF64X2 $0x44, Z1, Z0, Z10    // a0-7 b0-7
-	VSHUFF64X2 $0xee, Z1, Z0, Z11    // a8-15 b8-15
+	VSHUFF64X2 $0x44, Z1, Z0, Z10 // a0-7 b0-7
+	VSHUFF64X2 $0xee, Z1, Z0, Z11 // a8-15 b8-15
 	VSHUFF64X2 $0x44, Z3, Z2, Z12
 	VSHUFF64X2 $0xee, Z3, Z2, Z13
 	VSHUFF64X2 $0x44, Z5, Z4, Z14
 	VSHUFF64X2 $0xee, Z5, Z4, Z15
 	VSHUFF64X2 $0x44, Z7, Z6, Z16
 	VSHUFF64X2 $0xee, Z7, Z6, Z17
-	VADDPS     Z11, Z10, Z0          // halves of 8: a b
-	VADDPS     Z13, Z12, Z1          // c d
-	VADDPS     Z15, Z14, Z2          // e f
-	VADDPS     Z17, Z16, Z3          // g h
-	VSHUFF64X2 $0x88, Z1, Z0, Z10    // a0-3 b0-3 c0-3 d0-3
-	VSHUFF64X2 $0xdd, Z1, Z0, Z11    // a4-7 b4-7 c4-7 d4-7
+	VADDPS     Z11, Z10, Z0       // halves of 8: a b
+	VADDPS     Z13, Z12, Z1       // c d
+	VADDPS     Z15, Z14, Z2       // e f
+	VADDPS     Z17, Z16, Z3       // g h
+	VSHUFF64X2 $0x88, Z1, Z0, Z10 // a0-3 b0-3 c0-3 d0-3
+	VSHUFF64X2 $0xdd, Z1, Z0, Z11 // a4-7 b4-7 c4-7 d4-7
 	VSHUFF64X2 $0x88, Z3, Z2, Z12
 	VSHUFF64X2 $0xdd, Z3, Z2, Z13
-	VADDPS     Z11, Z10, Z0          // halves of 4: a b c d
-	VADDPS     Z13, Z12, Z1          // e f g h
-	VUNPCKLPD  Z1, Z0, Z2            // a0-1 e0-1 b0-1 f0-1 ...
-	VUNPCKHPD  Z1, Z0, Z3            // a2-3 e2-3 b2-3 f2-3 ...
-	VADDPS     Z3, Z2, Z0            // halves of 2
-	VSHUFPS    $0x88, Z0, Z0, Z2     // a0 e0 a0 e0, b0 f0 b0 f0, ...
-	VSHUFPS    $0xdd, Z0, Z0, Z3     // a1 e1 a1 e1, ...
-	VADDPS     Z3, Z2, Z0            // halves of 1: a e . . b f . . c g . . d h . .
-	VPERMPS    Z0, Z30, Z0           // a b c d e f g h
+	VADDPS     Z11, Z10, Z0       // halves of 4: a b c d
+	VADDPS     Z13, Z12, Z1       // e f g h
+	VUNPCKLPD  Z1, Z0, Z2         // a0-1 e0-1 b0-1 f0-1 ...
+	VUNPCKHPD  Z1, Z0, Z3         // a2-3 e2-3 b2-3 f2-3 ...
+	VADDPS     Z3, Z2, Z0         // halves of 2
+	VSHUFPS    $0x88, Z0, Z0, Z2  // a0 e0 a0 e0, b0 f0 b0 f0, ...
+	VSHUFPS    $0xdd, Z0, Z0, Z3  // a1 e1 a1 e1, ...
+	VADDPS     Z3, Z2, Z0         // halves of 1: a e . . b f . . c g . . d h . .
+	VPERMPS    Z0, Z30, Z0        // a b c d e f g h
 	VMOVUPS    Y0, (DI)
 	ADDQ       $32, DI
 	LEAQ       (R8)(R9*8), R8
@@ -90,12 +90,12 @@ one:
 	VPXORD Z0, Z0, Z0
 
 block1:
-	VMOVUPS (DX), Z8
+	VMOVUPS       (DX), Z8
 	MADD((R8), Z0)
-	ADDQ    $64, DX
-	ADDQ    $(16*BYTES), R8
-	DECQ    CX
-	JNZ     block1
+	ADDQ          $64, DX
+	ADDQ          $(16*BYTES), R8
+	DECQ          CX
+	JNZ           block1
 	VEXTRACTF64X4 $1, Z0, Y1
 	REDUCE(Y0, Y1, X0, X1)
 	VMOVSS        X0, (DI)

@@ -5,9 +5,9 @@
 
 #define BYTES 2
 #define MADD(src, lo, hi) \
-	VCVTPH2PS   0 src, Y10;    \
-	VCVTPH2PS   16 src, Y11;   \
-	VFMADD231PS Y10, Y8, lo;   \
+	VCVTPH2PS   0 src, Y10;  \
+	VCVTPH2PS   16 src, Y11; \
+	VFMADD231PS Y10, Y8, lo; \
 	VFMADD231PS Y11, Y9, hi
 
 // for j := range scores { for i, v := range q { lanes[i%16] = fma(v, f16(k[j*len(q)+i]), lanes[i%16]) }; scores[j] = reduce(&lanes) }

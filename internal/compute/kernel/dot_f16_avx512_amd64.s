@@ -5,7 +5,7 @@
 
 #define BYTES 2
 #define MADD(src, acc) \
-	VCVTPH2PS   src, Z9;      \
+	VCVTPH2PS   src, Z9;    \
 	VFMADD231PS Z9, Z8, acc
 
 // for j := range scores { for i, v := range q { lanes[i%16] = fma(v, f16(k[j*len(q)+i]), lanes[i%16]) }; scores[j] = reduce(&lanes) }

@@ -5,7 +5,7 @@
 
 #define BYTES 4
 #define MADD(src, lo, hi) \
-	VFMADD231PS 0 src, Y8, lo;  \
+	VFMADD231PS 0 src, Y8, lo; \
 	VFMADD231PS 32 src, Y9, hi
 
 // for j := range scores { for i, v := range q { lanes[i%16] = fma(v, k[j*len(q)+i], lanes[i%16]) }; scores[j] = reduce(&lanes) }

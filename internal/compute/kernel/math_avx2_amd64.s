@@ -12,16 +12,16 @@
 	VFMADD213PS  Y4, Y4, Y5;    \ // t*p + t
 	VANDPS       Y3, Y5, x
 
-// func expSumAVX2(x []float32, max float32) float32
-//
 // for i, v := range x { x[i] = expRef(v-max); lanes[i%16] += x[i] }; return reduce(&lanes)
+//
+// func expSumAVX2(x []float32, max float32) float32
 TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	MOVQ         x_base+0(FP), SI
 	MOVQ         x_len+8(FP), CX
 	VBROADCASTSS max+24(FP), Y8
-	VXORPS       Y0, Y0, Y0      // Y0, Y1 = lanes 0-7, 8-15
+	VXORPS       Y0, Y0, Y0       // Y0, Y1 = lanes 0-7, 8-15
 	VXORPS       Y1, Y1, Y1
-	SHRQ         $4, CX          // CX = blocks of 16 left
+	SHRQ         $4, CX           // CX = blocks of 16 left
 	JZ           sum
 
 block:
@@ -45,20 +45,20 @@ sum:
 	VZEROUPPER
 	RET
 
-// func softcapAVX2(x []float32, scale, limit float32)
-//
 // for i, v := range x { y := v*scale; if limit != 0 { y = limit * tanhRef(y/limit) }; x[i] = y }
+//
+// func softcapAVX2(x []float32, scale, limit float32)
 TEXT ·softcapAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x_base+0(FP), SI
 	MOVQ         x_len+8(FP), CX
 	VBROADCASTSS scale+24(FP), Y8
 	VBROADCASTSS limit+28(FP), Y9
 	VPCMPEQD     Y10, Y10, Y10
-	VPSLLD       $31, Y10, Y10     // Y10 = sign bit
-	SHRQ         $3, CX            // CX = blocks of 8 left
+	VPSLLD       $31, Y10, Y10    // Y10 = sign bit
+	SHRQ         $3, CX           // CX = blocks of 8 left
 	JZ           done
 	MOVL         limit+28(FP), AX
-	ADDL         AX, AX            // without its sign
+	ADDL         AX, AX           // without its sign
 	JZ           scale
 
 block:
@@ -83,9 +83,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func geluMulAVX2(dst, gate, up []float32)
-//
 // for i, x := range gate { h := 0.5*x; dst[i] = fma(h, tanhRef(x*fma(x*x, geluC3, geluC)), h) * up[i] }
+//
+// func geluMulAVX2(dst, gate, up []float32)
 TEXT ·geluMulAVX2(SB), NOSPLIT, $0-72
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         gate_base+24(FP), SI
@@ -95,7 +95,7 @@ TEXT ·geluMulAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS GELUC3, Y12
 	VBROADCASTSS HALF, Y13
 	VPCMPEQD     Y10, Y10, Y10
-	VPSLLD       $31, Y10, Y10       // Y10 = sign bit
+	VPSLLD       $31, Y10, Y10        // Y10 = sign bit
 	SHRQ         $3, CX
 	JZ           done
 

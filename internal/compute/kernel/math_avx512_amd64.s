@@ -11,16 +11,16 @@
 	VFMADD213PS Z4, Z4, Z5;        \ // t*p + t
 	VMOVAPS.Z   Z5, K1, x
 
-// func expSumAVX512(x []float32, max float32) float32
-//
 // for i, v := range x { x[i] = expRef(v-max); lanes[i%16] += x[i] }; return reduce(&lanes)
+//
+// func expSumAVX512(x []float32, max float32) float32
 TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	MOVQ         x_base+0(FP), SI
 	MOVQ         x_len+8(FP), CX
 	VBROADCASTSS max+24(FP), Z8
 	CONSTANTS
-	VPXORD       Z0, Z0, Z0      // Z0 = 16 lanes
-	SHRQ         $4, CX          // CX = blocks of 16 left
+	VPXORD       Z0, Z0, Z0       // Z0 = 16 lanes
+	SHRQ         $4, CX           // CX = blocks of 16 left
 	JZ           sum
 
 block:
@@ -40,9 +40,9 @@ sum:
 	VZEROUPPER
 	RET
 
-// func softcapAVX512(x []float32, scale, limit float32)
-//
 // for i, v := range x { y := v*scale; if limit != 0 { y = limit * tanhRef(y/limit) }; x[i] = y }
+//
+// func softcapAVX512(x []float32, scale, limit float32)
 TEXT ·softcapAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x_base+0(FP), SI
 	MOVQ         x_len+8(FP), CX
@@ -50,11 +50,11 @@ TEXT ·softcapAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS limit+28(FP), Z9
 	CONSTANTS
 	VPTERNLOGD   $255, Z10, Z10, Z10
-	VPSLLD       $31, Z10, Z10     // Z10 = sign bit
-	SHRQ         $4, CX            // CX = blocks of 16 left
+	VPSLLD       $31, Z10, Z10       // Z10 = sign bit
+	SHRQ         $4, CX              // CX = blocks of 16 left
 	JZ           done
 	MOVL         limit+28(FP), AX
-	ADDL         AX, AX            // without its sign
+	ADDL         AX, AX              // without its sign
 	JZ           scale
 
 block:
@@ -79,19 +79,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func geluMulAVX512(dst, gate, up []float32)
-//
 // for i, x := range gate { h := 0.5*x; dst[i] = fma(h, tanhRef(x*fma(x*x, geluC3, geluC)), h) * up[i] }
+//
+// func geluMulAVX512(dst, gate, up []float32)
 TEXT ·geluMulAVX512(SB), NOSPLIT, $0-72
-	MOVQ         dst_base+0(FP), DI
-	MOVQ         gate_base+24(FP), SI
-	MOVQ         gate_len+32(FP), CX
-	MOVQ         up_base+48(FP), DX
+	MOVQ       dst_base+0(FP), DI
+	MOVQ       gate_base+24(FP), SI
+	MOVQ       gate_len+32(FP), CX
+	MOVQ       up_base+48(FP), DX
 	CONSTANTS
-	VPTERNLOGD   $255, Z10, Z10, Z10
-	VPSLLD       $31, Z10, Z10       // Z10 = sign bit
-	SHRQ         $4, CX
-	JZ           done
+	VPTERNLOGD $255, Z10, Z10, Z10
+	VPSLLD     $31, Z10, Z10        // Z10 = sign bit
+	SHRQ       $4, CX
+	JZ         done
 
 block:
 	VMOVUPS     (SI), Z0
@@ -99,8 +99,8 @@ block:
 	VFMADD213PS GELUC, GELUC3, Z2 // x*x*geluC3 + geluC
 	VMULPS      Z0, Z2, Z2
 	TANH(Z2, Z10)
-	VMULPS      HALF, Z0, Z0  // h
-	VFMADD213PS Z0, Z0, Z2   // h*tanh + h
+	VMULPS      HALF, Z0, Z0      // h
+	VFMADD213PS Z0, Z0, Z2        // h*tanh + h
 	VMULPS      (DX), Z2, Z2
 	VMOVUPS     Z2, (DI)
 	ADDQ        $64, SI

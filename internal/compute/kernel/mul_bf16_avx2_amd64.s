@@ -5,18 +5,21 @@
 // A bfloat16 is the upper half of a float32: of each 32 bits the lower half is the even k, the upper one the odd k.
 #define TILE 128
 #define W0(src) \
-	VMOVDQU (src), Y8;    \
-	VMOVDQU 32(src), Y9;  \
-	VPSLLD  $16, Y8, Y8;  \
+	VMOVDQU (src), Y8;   \
+	VMOVDQU 32(src), Y9; \
+	VPSLLD  $16, Y8, Y8; \
 	VPSLLD  $16, Y9, Y9
+
 #define W1(src) \
-	VPAND (src), Y15, Y8; \
+	VPAND (src), Y15, Y8;  \
 	VPAND 32(src), Y15, Y9
+
 #define W2(src) \
-	VMOVDQU 64(src), Y8;  \
-	VMOVDQU 96(src), Y9;  \
-	VPSLLD  $16, Y8, Y8;  \
+	VMOVDQU 64(src), Y8; \
+	VMOVDQU 96(src), Y9; \
+	VPSLLD  $16, Y8, Y8; \
 	VPSLLD  $16, Y9, Y9
+
 #define W3(src) \
 	VPAND 64(src), Y15, Y8; \
 	VPAND 96(src), Y15, Y9
@@ -27,14 +30,14 @@
 //
 // func mulBF16AVX2(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 TEXT ·mulBF16AVX2(SB), NOSPLIT, $512-56
-	MOVQ out+0(FP), DI
-	MOVQ w+16(FP), SI
-	MOVQ panel+24(FP), DX
-	MOVQ width+32(FP), BX
-	SHLQ $2, BX
-	MOVQ k4+40(FP), CX
-	MOVQ tokens+48(FP), AX
+	MOVQ     out+0(FP), DI
+	MOVQ     w+16(FP), SI
+	MOVQ     panel+24(FP), DX
+	MOVQ     width+32(FP), BX
+	SHLQ     $2, BX
+	MOVQ     k4+40(FP), CX
+	MOVQ     tokens+48(FP), AX
 	VPCMPEQD Y15, Y15, Y15
-	VPSLLD   $16, Y15, Y15 // Y15 = 0xffff0000 in every lane
+	VPSLLD   $16, Y15, Y15     // Y15 = 0xffff0000 in every lane
 
 #include "mul_float_avx2_amd64.h"

@@ -16,14 +16,14 @@
 //
 // func mulBF16AVX512(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 TEXT ·mulBF16AVX512(SB), NOSPLIT, $0-56
-	MOVQ out+0(FP), DI
-	MOVQ w+16(FP), SI
-	MOVQ panel+24(FP), DX
-	MOVQ width+32(FP), BX
-	SHLQ $2, BX
-	MOVQ k4+40(FP), CX
-	MOVQ tokens+48(FP), AX
+	MOVQ       out+0(FP), DI
+	MOVQ       w+16(FP), SI
+	MOVQ       panel+24(FP), DX
+	MOVQ       width+32(FP), BX
+	SHLQ       $2, BX
+	MOVQ       k4+40(FP), CX
+	MOVQ       tokens+48(FP), AX
 	VPTERNLOGD $255, Z31, Z31, Z31
-	VPSLLD     $16, Z31, Z31 // Z31 = 0xffff0000 in every lane
+	VPSLLD     $16, Z31, Z31       // Z31 = 0xffff0000 in every lane
 
 #include "mul_float_avx512_amd64.h"

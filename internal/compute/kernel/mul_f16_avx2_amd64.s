@@ -6,12 +6,15 @@
 #define W0(src) \
 	VCVTPH2PS 0(src), Y8; \
 	VCVTPH2PS 16(src), Y9
+
 #define W1(src) \
 	VCVTPH2PS 32(src), Y8; \
 	VCVTPH2PS 48(src), Y9
+
 #define W2(src) \
 	VCVTPH2PS 64(src), Y8; \
 	VCVTPH2PS 80(src), Y9
+
 #define W3(src) \
 	VCVTPH2PS 96(src), Y8; \
 	VCVTPH2PS 112(src), Y9

@@ -6,12 +6,15 @@
 #define W0(src) \
 	VMOVUPS 0(src), Y8; \
 	VMOVUPS 32(src), Y9
+
 #define W1(src) \
 	VMOVUPS 64(src), Y8; \
 	VMOVUPS 96(src), Y9
+
 #define W2(src) \
 	VMOVUPS 128(src), Y8; \
 	VMOVUPS 160(src), Y9
+
 #define W3(src) \
 	VMOVUPS 192(src), Y8; \
 	VMOVUPS 224(src), Y9

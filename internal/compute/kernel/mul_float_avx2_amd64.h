@@ -1,5 +1,5 @@
 // The body of mulF32AVX2, mulBF16AVX2 and mulF16AVX2, which include it after they have defined
-//	TILE                             the bytes of 16 rows x 4 k
+//	TILE                                the bytes of 16 rows x 4 k
 //	W0(src), W1(src), W2(src), W3(src)  Y8, Y9 = the weights of k = 0, 1, 2, 3 of the tile at src, rows 0-7 and 8-15, as float32
 // and loaded
 //	DI out, SI w, DX panel, BX bytes from one k of the panel to the next, CX tiles, AX tokens to store.
@@ -9,8 +9,8 @@
 
 // FMA adds the weights in Y8 and Y9 times the float at src to the sums lo and hi.
 #define FMA(src, x, lo, hi) \
-	VBROADCASTSS src, x;      \
-	VFMADD231PS  Y8, x, lo;   \
+	VBROADCASTSS src, x;    \
+	VFMADD231PS  Y8, x, lo; \
 	VFMADD231PS  Y9, x, hi
 
 #define ZERO \
@@ -25,8 +25,8 @@
 
 // START begins a pass over the weights: R8 = tile, R9 = the group's activations of its first k, R13 = tiles left.
 #define START \
-	MOVQ SI, R8; \
-	MOVQ DX, R9; \
+	MOVQ SI, R8;  \
+	MOVQ DX, R9;  \
 	MOVQ CX, R13; \
 	ZERO
 
@@ -68,10 +68,10 @@
 
 // STORE writes one token's results and ends the function after the last token.
 #define STORE(lo, hi) \
-	VMOVUPS lo, (DI);         \
-	VMOVUPS hi, 32(DI);       \
-	LEAQ    (DI)(R13*4), DI;  \
-	DECQ    AX;               \
+	VMOVUPS lo, (DI);        \
+	VMOVUPS hi, 32(DI);      \
+	LEAQ    (DI)(R13*4), DI; \
+	DECQ    AX;              \
 	JZ      done
 
 	LEAQ (BX)(BX*2), R10 // R10 = 3 k of the panel in bytes
@@ -84,43 +84,43 @@ four:
 
 four0:
 	FOUR(W0)
-	JNZ four0
+	JNZ  four0
 	SAVE(0)
 	START
 	ADDQ BX, R9
 
 four1:
 	FOUR(W1)
-	JNZ four1
-	ADDSAVED(0) // 0+1
+	JNZ  four1
+	ADDSAVED(0)         // 0+1
 	SAVE(0)
 	START
 	LEAQ (R9)(BX*2), R9
 
 four2:
 	FOUR(W2)
-	JNZ four2
+	JNZ  four2
 	SAVE(256)
 	START
 	ADDQ R10, R9
 
 four3:
 	FOUR(W3)
-	JNZ four3
-	ADDSAVED(256) // 2+3
+	JNZ  four3
+	ADDSAVED(256)             // 2+3
 	ADDSAVED(0)
 	MOVQ outStride+8(FP), R13
 	STORE(Y0, Y1)
 	STORE(Y2, Y3)
 	STORE(Y4, Y5)
 	STORE(Y6, Y7)
-	ADDQ $16, DX // the next four tokens
+	ADDQ $16, DX              // the next four tokens
 	JMP  four
 
 two:
 	START
 
-two01: // Y0-Y3 = k mod 4 = 0, Y4-Y7 = 1, each token 0 and token 1
+two01:  // Y0-Y3 = k mod 4 = 0, Y4-Y7 = 1, each token 0 and token 1
 	W0(R8)
 	FMA(0(R9), Y10, Y0, Y1)
 	FMA(4(R9), Y11, Y2, Y3)
@@ -128,11 +128,11 @@ two01: // Y0-Y3 = k mod 4 = 0, Y4-Y7 = 1, each token 0 and token 1
 	FMA(0(R9)(BX*1), Y10, Y4, Y5)
 	FMA(4(R9)(BX*1), Y11, Y6, Y7)
 	NEXT
-	JNZ two01
-	VADDPS Y4, Y0, Y4
-	VADDPS Y5, Y1, Y5
-	VADDPS Y6, Y2, Y6
-	VADDPS Y7, Y3, Y7
+	JNZ     two01
+	VADDPS  Y4, Y0, Y4
+	VADDPS  Y5, Y1, Y5
+	VADDPS  Y6, Y2, Y6
+	VADDPS  Y7, Y3, Y7
 	VMOVUPS Y4, 0(SP)
 	VMOVUPS Y5, 32(SP)
 	VMOVUPS Y6, 64(SP)
@@ -147,7 +147,7 @@ two23:
 	FMA(0(R9)(R10*1), Y10, Y4, Y5)
 	FMA(4(R9)(R10*1), Y11, Y6, Y7)
 	NEXT
-	JNZ two23
+	JNZ    two23
 	VADDPS Y4, Y0, Y0
 	VADDPS Y5, Y1, Y1
 	VADDPS Y6, Y2, Y2
@@ -163,7 +163,7 @@ two23:
 one:
 	START
 
-one0123: // Y(2c), Y(2c+1) = k mod 4 = c
+one0123:  // Y(2c), Y(2c+1) = k mod 4 = c
 	W0(R8)
 	FMA(0(R9), Y10, Y0, Y1)
 	W1(R8)
@@ -173,7 +173,7 @@ one0123: // Y(2c), Y(2c+1) = k mod 4 = c
 	W3(R8)
 	FMA(12(R9), Y10, Y6, Y7)
 	NEXT
-	JNZ one0123
+	JNZ     one0123
 	VADDPS  Y2, Y0, Y0
 	VADDPS  Y3, Y1, Y1
 	VADDPS  Y6, Y4, Y4

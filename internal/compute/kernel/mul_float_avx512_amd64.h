@@ -9,37 +9,37 @@
 
 // CHAIN4 adds the products of one k, its weights in w, with the four tokens at src.
 #define CHAIN4(src, w, a0, a1, a2, a3) \
-	VFMADD231PS.BCST (src), w, a0;   \
-	VFMADD231PS.BCST 4(src), w, a1;  \
-	VFMADD231PS.BCST 8(src), w, a2;  \
+	VFMADD231PS.BCST (src), w, a0;  \
+	VFMADD231PS.BCST 4(src), w, a1; \
+	VFMADD231PS.BCST 8(src), w, a2; \
 	VFMADD231PS.BCST 12(src), w, a3
 
 // STORE adds a token's four chains, writes them and ends the function after the last token.
 #define STORE(c0, c1, c2, c3) \
-	VADDPS  c1, c0, c0;     \
-	VADDPS  c3, c2, c2;     \
-	VADDPS  c2, c0, c0;     \
-	VMOVUPS c0, (DI);       \
+	VADDPS  c1, c0, c0;      \
+	VADDPS  c3, c2, c2;      \
+	VADDPS  c2, c0, c0;      \
+	VMOVUPS c0, (DI);        \
 	LEAQ    (DI)(R13*4), DI; \
-	DECQ    AX;             \
+	DECQ    AX;              \
 	JZ      done
 
 // NEXT moves to the next tile.
 #define NEXT \
-	ADDQ $TILE, R8;       \
-	LEAQ (R9)(BX*4), R9;  \
+	ADDQ $TILE, R8;        \
+	LEAQ (R9)(BX*4), R9;   \
 	LEAQ (R10)(BX*4), R10; \
 	LEAQ (R11)(BX*4), R11; \
 	LEAQ (R12)(BX*4), R12; \
 	DECQ R13
 
 group:
-	MOVQ   SI, R8            // R8 = tile
-	MOVQ   DX, R9            // R9, R10, R11, R12 = the group's activations of k = 0, 1, 2, 3 of the tile
+	MOVQ   SI, R8           // R8 = tile
+	MOVQ   DX, R9           // R9, R10, R11, R12 = the group's activations of k = 0, 1, 2, 3 of the tile
 	LEAQ   (DX)(BX*1), R10
 	LEAQ   (DX)(BX*2), R11
 	LEAQ   (R10)(BX*2), R12
-	MOVQ   CX, R13           // R13 = tiles left
+	MOVQ   CX, R13          // R13 = tiles left
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -81,8 +81,8 @@ two:
 	VFMADD231PS.BCST 4(R11), Z18, Z9
 	VFMADD231PS.BCST 4(R12), Z19, Z13
 	NEXT
-	JNZ two
-	JMP store
+	JNZ              two
+	JMP              store
 
 one:
 	LOAD(R8)
@@ -91,7 +91,7 @@ one:
 	VFMADD231PS.BCST (R11), Z18, Z8
 	VFMADD231PS.BCST (R12), Z19, Z12
 	NEXT
-	JNZ one
+	JNZ              one
 
 store:
 	MOVQ outStride+8(FP), R13
@@ -99,7 +99,7 @@ store:
 	STORE(Z1, Z5, Z9, Z13)
 	STORE(Z2, Z6, Z10, Z14)
 	STORE(Z3, Z7, Z11, Z15)
-	ADDQ $16, DX // the next four tokens
+	ADDQ $16, DX              // the next four tokens
 	JMP  group
 
 done:

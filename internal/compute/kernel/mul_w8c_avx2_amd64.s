@@ -9,27 +9,29 @@
 // tokens use ~a instead of -a where w < 0, an exclusive or with the mask of w < 0, and add the sum of the negative weights'
 // magnitudes at the end: |w|*~a = w*a - |w|.
 
-// MADD adds the four products in each 32 bits of x, magnitudes in w, to the sums in acc. Y15 = 1 in each 16 bits.
-#define MADD(w, x, acc) \
-	VPMADDUBSW x, w, x;   \
+// MADD adds the products of x and y with the magnitudes in v and w, four in each 32 bits, to the sums in lo and hi. It walks
+// through both halves side by side: one after the other is 9 % slower. Y15 = 1 in each 16 bits.
+#define MADD(v, w, x, y, lo, hi) \
+	VPMADDUBSW x, v, x;   \
+	VPMADDUBSW y, w, y;   \
 	VPMADDWD   Y15, x, x; \
-	VPADDD     x, acc, acc
+	VPMADDWD   Y15, y, y; \
+	VPADDD     x, lo, lo; \
+	VPADDD     y, hi, hi
 
 // TOKEN adds a tile, magnitudes in Y8 and Y9, masks in Y10 and Y11, times ~a or a of the token at off(R12).
 #define TOKEN(off, lo, hi) \
-	VPBROADCASTD off(R12), Y12; \
-	VPXOR        Y10, Y12, Y13; \
-	VPXOR        Y11, Y12, Y14; \
-	MADD(Y8, Y13, lo);          \
-	MADD(Y9, Y14, hi)
+	VPBROADCASTD off(R12), Y12;    \
+	VPXOR        Y10, Y12, Y13;    \
+	VPXOR        Y11, Y12, Y14;    \
+	MADD(Y8, Y9, Y13, Y14, lo, hi)
 
 // SIGNED is TOKEN with the weights in Y10 and Y11, by VPSIGNB.
 #define SIGNED(off, lo, hi) \
-	VPBROADCASTD off(R12), Y12; \
-	VPSIGNB      Y10, Y12, Y13; \
-	VPSIGNB      Y11, Y12, Y14; \
-	MADD(Y8, Y13, lo);          \
-	MADD(Y9, Y14, hi)
+	VPBROADCASTD off(R12), Y12;    \
+	VPSIGNB      Y10, Y12, Y13;    \
+	VPSIGNB      Y11, Y12, Y14;    \
+	MADD(Y8, Y9, Y13, Y14, lo, hi)
 
 // WEIGHTS loads a tile for SIGNED.
 #define WEIGHTS \
@@ -64,33 +66,32 @@
 TEXT ·mulW8CAVX2(SB), NOSPLIT, $64-80
 	MOVQ     out+0(FP), DI
 	MOVQ     outStride+8(FP), R9
-	SHLQ     $2, R9            // R9 = bytes from one token's results to the next
+	SHLQ     $2, R9              // R9 = bytes from one token's results to the next
 	MOVQ     w+16(FP), SI
 	MOVQ     wScale+24(FP), R10
 	MOVQ     panel+40(FP), DX
 	MOVQ     width+48(FP), BX
-	SHLQ     $2, BX            // BX = bytes from one tile's activations to the next
+	SHLQ     $2, BX              // BX = bytes from one tile's activations to the next
 	MOVQ     k4+56(FP), CX
 	MOVQ     aScale+64(FP), R8
-	MOVQ     tokens+72(FP), AX // AX = tokens to store
+	MOVQ     tokens+72(FP), AX   // AX = tokens to store
 	VPCMPEQW Y15, Y15, Y15
-	VPABSW   Y15, Y15          // Y15 = 1 in each 16 bits
-	VPXOR    Y0, Y0, Y0        // Y0, Y1 = sum of the negative weights, below 0
+	VPABSW   Y15, Y15            // Y15 = 1 in each 16 bits
+	VPXOR    Y0, Y0, Y0          // Y0, Y1 = sum of the negative weights, below 0
 	VPXOR    Y1, Y1, Y1
 	CMPQ     BX, $8
 	JLS      save
 
-	MOVQ   SI, R11
-	MOVQ   CX, R13
-	VPXOR  Y2, Y2, Y2
-	VPABSB Y15, Y14
+	MOVQ      SI, R11
+	MOVQ      CX, R13
+	VPXOR     Y2, Y2, Y2
+	VPABSB    Y15, Y14
 	VPACKSSWB Y14, Y14, Y14 // Y14 = 1 in each byte
 
 negative:
 	VPMINSB (R11), Y2, Y10
 	VPMINSB 32(R11), Y2, Y11
-	MADD(Y14, Y10, Y0)
-	MADD(Y14, Y11, Y1)
+	MADD(Y14, Y14, Y10, Y11, Y0, Y1)
 	ADDQ    $64, R11
 	DECQ    R13
 	JNZ     negative
@@ -102,9 +103,9 @@ save:
 	VMOVDQU Y1, 32(SP)
 
 group:
-	MOVQ  SI, R11 // R11 = tile
-	MOVQ  DX, R12 // R12 = its activations of the group
-	MOVQ  CX, R13 // R13 = tiles left
+	MOVQ  SI, R11    // R11 = tile
+	MOVQ  DX, R12    // R12 = its activations of the group
+	MOVQ  CX, R13    // R13 = tiles left
 	VPXOR Y0, Y0, Y0 // Y(2t), Y(2t+1) = sums of token t, rows 0-7 and 8-15
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2

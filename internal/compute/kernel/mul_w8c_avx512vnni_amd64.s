@@ -10,14 +10,14 @@
 
 // STORE writes one token's results and ends the function after the last token: acc holds its sums.
 #define STORE(acc) \
-	VPSUBD      Z30, acc, acc;       \
-	VCVTDQ2PS   acc, acc;            \
-	VMULPS.BCST (R8), acc, acc;      \
-	VMULPS      Z31, acc, acc;       \
-	VMOVUPS     acc, (DI);           \
-	ADDQ        $4, R8;              \
-	ADDQ        R9, DI;              \
-	DECQ        AX;                  \
+	VPSUBD      Z30, acc, acc;  \
+	VCVTDQ2PS   acc, acc;       \
+	VMULPS.BCST (R8), acc, acc; \
+	VMULPS      Z31, acc, acc;  \
+	VMOVUPS     acc, (DI);      \
+	ADDQ        $4, R8;         \
+	ADDQ        R9, DI;         \
+	DECQ        AX;             \
 	JZ          done
 
 // for t := range tokens { for r := range 16 {
@@ -81,7 +81,7 @@ width1by4:
 	JCC          width1by4
 
 width1rest:
-	ADDQ $4, CX // CX = tiles left, 0 to 3
+	ADDQ $4, CX    // CX = tiles left, 0 to 3
 	JZ   width1sum
 
 width1:

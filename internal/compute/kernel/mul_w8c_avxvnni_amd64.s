@@ -41,28 +41,28 @@
 TEXT ·mulW8CAVXVNNI(SB), NOSPLIT, $64-80
 	MOVQ    out+0(FP), DI
 	MOVQ    outStride+8(FP), R9
-	SHLQ    $2, R9            // R9 = bytes from one token's results to the next
+	SHLQ    $2, R9              // R9 = bytes from one token's results to the next
 	MOVQ    w+16(FP), SI
 	MOVQ    wScale+24(FP), R10
 	MOVQ    wSum+32(FP), R11
 	MOVQ    panel+40(FP), DX
 	MOVQ    width+48(FP), BX
-	SHLQ    $2, BX            // BX = bytes from one tile's activations to the next
+	SHLQ    $2, BX              // BX = bytes from one tile's activations to the next
 	MOVQ    k4+56(FP), CX
 	MOVQ    aScale+64(FP), R8
-	MOVQ    tokens+72(FP), AX // AX = tokens to store
+	MOVQ    tokens+72(FP), AX   // AX = tokens to store
 	VMOVDQU (R11), Y0
 	VMOVDQU 32(R11), Y1
 	VPSLLD  $7, Y0, Y0
 	VPSLLD  $7, Y1, Y1
-	VMOVDQU Y0, 0(SP)         // 0(SP) = 128 x sum of each row: the share of the activations' bias
+	VMOVDQU Y0, 0(SP)           // 0(SP) = 128 x sum of each row: the share of the activations' bias
 	VMOVDQU Y1, 32(SP)
 
-group: // up to six tokens: their twelve sums keep two multipliers of five cycles busy
-	MOVQ  SI, R11    // R11 = tile
-	MOVQ  DX, R12    // R12 = its activations of the group
-	MOVQ  CX, R13    // R13 = tiles left
-	VPXOR Y0, Y0, Y0 // Y(2t), Y(2t+1) = sums of token t, rows 0-7 and 8-15
+group:  // up to six tokens: their twelve sums keep two multipliers of five cycles busy
+	MOVQ  SI, R11       // R11 = tile
+	MOVQ  DX, R12       // R12 = its activations of the group
+	MOVQ  CX, R13       // R13 = tiles left
+	VPXOR Y0, Y0, Y0    // Y(2t), Y(2t+1) = sums of token t, rows 0-7 and 8-15
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
@@ -80,7 +80,7 @@ group: // up to six tokens: their twelve sums keep two multipliers of five cycle
 	CMPQ  BX, $64
 	JNE   four
 	CMPQ  AX, $4
-	JLS   four       // the last four columns are no six
+	JLS   four          // the last four columns are no six
 
 six:
 	VMOVDQU (R11), Y12
@@ -99,7 +99,7 @@ six:
 	STORE(Y6, Y7)
 	STORE(Y8, Y9)
 	STORE(Y10, Y11)
-	ADDQ    $24, DX // the next six tokens
+	ADDQ    $24, DX      // the next six tokens
 	JMP     group
 
 four:
@@ -122,7 +122,7 @@ two:
 	JNZ     two
 	JMP     store
 
-one: // two tiles at a time into two pairs of sums, since one product waits five cycles for the one before
+one:  // two tiles at a time into two pairs of sums, since one product waits five cycles for the one before
 	SHRQ    $1, R13
 	JCC     pairs
 	VMOVDQU (R11), Y12
@@ -132,8 +132,8 @@ one: // two tiles at a time into two pairs of sums, since one product waits five
 	ADDQ    $4, R12
 
 pairs:
-	TESTQ   R13, R13 // R13 = pairs of tiles left
-	JZ      store1
+	TESTQ R13, R13 // R13 = pairs of tiles left
+	JZ    store1
 
 pair:
 	VMOVDQU (R11), Y12

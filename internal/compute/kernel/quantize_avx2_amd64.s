@@ -6,17 +6,17 @@ DATA limits<>+0(SB)/4, $0x42fe0000 // 127
 DATA limits<>+4(SB)/4, $0xc2fe0000 // -127
 GLOBL limits<>(SB), RODATA, $8
 
-// func absMaxAVX2(x []float32) uint32
-//
 // for _, v := range x { m = max(m, math.Float32bits(v)&^(1<<31)) }
+//
+// func absMaxAVX2(x []float32) uint32
 TEXT ·absMaxAVX2(SB), NOSPLIT, $0-28
 	MOVQ     x_base+0(FP), SI
 	MOVQ     x_len+8(FP), CX
 	VPCMPEQD Y15, Y15, Y15
-	VPSRLD   $1, Y15, Y15   // Y15 = all bits but the sign
-	VPXOR    Y0, Y0, Y0     // Y0, Y1 = largest so far, as integers
+	VPSRLD   $1, Y15, Y15     // Y15 = all bits but the sign
+	VPXOR    Y0, Y0, Y0       // Y0, Y1 = largest so far, as integers
 	VPXOR    Y1, Y1, Y1
-	SHRQ     $4, CX         // CX = blocks of 16 left
+	SHRQ     $4, CX           // CX = blocks of 16 left
 	JZ       sum
 
 block:
@@ -32,29 +32,29 @@ sum:
 	VPMAXUD      Y1, Y0, Y0
 	VEXTRACTI128 $1, Y0, X1
 	VPMAXUD      X1, X0, X0
-	VPSHUFD      $0x4e, X0, X1 // upper half
+	VPSHUFD      $0x4e, X0, X1  // upper half
 	VPMAXUD      X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1 // neighbour
+	VPSHUFD      $0xb1, X0, X1  // neighbour
 	VPMAXUD      X1, X0, X0
 	VMOVD        X0, AX
 	MOVL         AX, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func quantizeAVX2(dst *uint8, stride int, x []float32, scale float32)
-//
 // for i, v := range x { dst[i/4*stride+i%4] = uint8(int8(min(max(math.RoundToEven(v/scale), -127), 127))) }
+//
+// func quantizeAVX2(dst *uint8, stride int, x []float32, scale float32)
 TEXT ·quantizeAVX2(SB), NOSPLIT, $0-44
 	VPXOR Y7, Y7, Y7
 	JMP   quantize<>(SB)
 
-// func quantizeBiasedAVX2(dst *uint8, stride int, x []float32, scale float32)
-//
 // for i, v := range x { dst[i/4*stride+i%4] = uint8(int8(min(max(math.RoundToEven(v/scale), -127), 127))) + 128 }
+//
+// func quantizeBiasedAVX2(dst *uint8, stride int, x []float32, scale float32)
 TEXT ·quantizeBiasedAVX2(SB), NOSPLIT, $0-44
 	VPCMPEQW  Y7, Y7, Y7
 	VPSLLW    $15, Y7, Y7
-	VPACKSSWB Y7, Y7, Y7    // 0x80 in each byte
+	VPACKSSWB Y7, Y7, Y7     // 0x80 in each byte
 	JMP       quantize<>(SB)
 
 // quantize is the rest of both functions. Y7 = what each byte is xored with: 0x80 adds 128 to an int8.
@@ -66,7 +66,7 @@ TEXT quantize<>(SB), NOSPLIT, $0-44
 	VBROADCASTSS scale+40(FP), Y4
 	VBROADCASTSS limits<>+0(SB), Y5
 	VBROADCASTSS limits<>+4(SB), Y6
-	SHRQ         $4, CX              // CX = blocks of 16 left
+	SHRQ         $4, CX             // CX = blocks of 16 left
 	JZ           done
 
 block:
@@ -74,14 +74,14 @@ block:
 	VMOVUPS      32(SI), Y1
 	VDIVPS       Y4, Y0, Y0
 	VDIVPS       Y4, Y1, Y1
-	VMINPS       Y5, Y0, Y0           // the limits are integers, so they may come before the rounding
+	VMINPS       Y5, Y0, Y0         // the limits are integers, so they may come before the rounding
 	VMINPS       Y5, Y1, Y1
 	VMAXPS       Y6, Y0, Y0
 	VMAXPS       Y6, Y1, Y1
-	VCVTPS2DQ    Y0, Y0               // half to even
+	VCVTPS2DQ    Y0, Y0             // half to even
 	VCVTPS2DQ    Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0           // as int16: x[0:4], x[8:12] | x[4:8], x[12:16]
-	VPACKSSWB    Y0, Y0, Y0           // as int8: 0-3, 8-11, again | 4-7, 12-15, again
+	VPACKSSDW    Y1, Y0, Y0         // as int16: x[0:4], x[8:12] | x[4:8], x[12:16]
+	VPACKSSWB    Y0, Y0, Y0         // as int8: 0-3, 8-11, again | 4-7, 12-15, again
 	VPXOR        Y7, Y0, Y0
 	VEXTRACTI128 $1, Y0, X1
 	LEAQ         (DI)(BX*2), R8

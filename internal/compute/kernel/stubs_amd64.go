@@ -6,6 +6,8 @@ package kernel
 // suffix is the level of the instructions. Slices are as long as the callers of the table make them.
 
 // constants are those of math.go, in the order of math_avx2_amd64.h and math_avx512_amd64.h.
+//
+//lint:ignore U1000 only assembly reads it
 var constants = [16]float32{log2E, ln2Hi, ln2Lo, expC0, expC1, expC2, expC3, expC4, expC5, expMin, 1, 2, 40, 0.5, geluC, geluC3}
 
 //go:noescape

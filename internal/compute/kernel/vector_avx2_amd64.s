@@ -3,16 +3,16 @@
 #include "textflag.h"
 #include "reduce_avx2_amd64.h"
 
-// func sumSquaresAVX2(x []float32) float32
-//
 // for i, v := range x { lanes[i%16] = fma(v, v, lanes[i%16]) }; return reduce(&lanes)
+//
+// func sumSquaresAVX2(x []float32) float32
 TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
-	MOVQ  x_base+0(FP), SI
-	MOVQ  x_len+8(FP), CX
-	VXORPS Y0, Y0, Y0 // Y0, Y1 = lanes 0-7, 8-15
+	MOVQ   x_base+0(FP), SI
+	MOVQ   x_len+8(FP), CX
+	VXORPS Y0, Y0, Y0       // Y0, Y1 = lanes 0-7, 8-15
 	VXORPS Y1, Y1, Y1
-	SHRQ  $4, CX     // CX = blocks of 16 left
-	JZ    sum
+	SHRQ   $4, CX           // CX = blocks of 16 left
+	JZ     sum
 
 block:
 	VMOVUPS     (SI), Y2
@@ -29,9 +29,9 @@ sum:
 	VZEROUPPER
 	RET
 
-// func scaleMulAVX2(dst, x, w []float32, s float32)
-//
 // for i, v := range x { dst[i] = (v * s) * w[i] }
+//
+// func scaleMulAVX2(dst, x, w []float32, s float32)
 TEXT ·scaleMulAVX2(SB), NOSPLIT, $0-76
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -58,9 +58,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func addAVX2(x, y []float32)
-//
 // for i, v := range y { x[i] += v }
+//
+// func addAVX2(x, y []float32)
 TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_base+0(FP), DI
 	MOVQ y_base+24(FP), SI
@@ -84,9 +84,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func rotateAVX2(lo, hi, cos, sin []float32)
-//
 // for i, c := range cos { a, b, s := lo[i], hi[i], sin[i]; lo[i], hi[i] = a*c-b*s, b*c+a*s }
+//
+// func rotateAVX2(lo, hi, cos, sin []float32)
 TEXT ·rotateAVX2(SB), NOSPLIT, $0-96
 	MOVQ lo_base+0(FP), DI
 	MOVQ hi_base+24(FP), SI
@@ -96,15 +96,15 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-96
 	SHRQ $3, CX              // CX = blocks of 8 left
 	JZ   done
 
-block: // no fused multiply-adds: each product is rounded
-	VMOVUPS (DI), Y0      // a
-	VMOVUPS (SI), Y1      // b
-	VMOVUPS (DX), Y2      // c
-	VMOVUPS (BX), Y3      // s
-	VMULPS  Y2, Y0, Y4    // a*c
-	VMULPS  Y3, Y1, Y5    // b*s
-	VMULPS  Y2, Y1, Y1    // b*c
-	VMULPS  Y3, Y0, Y0    // a*s
+block:  // no fused multiply-adds: each product is rounded
+	VMOVUPS (DI), Y0   // a
+	VMOVUPS (SI), Y1   // b
+	VMOVUPS (DX), Y2   // c
+	VMOVUPS (BX), Y3   // s
+	VMULPS  Y2, Y0, Y4 // a*c
+	VMULPS  Y3, Y1, Y5 // b*s
+	VMULPS  Y2, Y1, Y1 // b*c
+	VMULPS  Y3, Y0, Y0 // a*s
 	VSUBPS  Y5, Y4, Y4
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y4, (DI)
@@ -120,9 +120,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func maxAVX2(x []float32) float32
-//
 // m := -Inf; for _, v := range x { if v > m { m = v } }
+//
+// func maxAVX2(x []float32) float32
 TEXT ·maxAVX2(SB), NOSPLIT, $0-28
 	MOVQ     x_base+0(FP), SI
 	MOVQ     x_len+8(FP), CX
@@ -133,7 +133,7 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-28
 	SHRQ     $4, CX
 	JZ       sum
 
-block: // VMAXPS m, v, m is v > m ? v : m, also for a NaN
+block:  // VMAXPS m, v, m is v > m ? v : m, also for a NaN
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(SI), Y3
 	VMAXPS  Y0, Y2, Y0
