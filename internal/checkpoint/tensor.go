@@ -83,5 +83,5 @@ func (c *Checkpoint) Runnable() error {
 		return nil
 	}
 	t := c.Tensors[slices.Min(names)]
-	return fmt.Errorf("%s: %w", c.Path, t.unsupported())
+	return t.unsupported()
 }

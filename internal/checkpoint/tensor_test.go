@@ -61,7 +61,7 @@ func TestRowNamesATypeItCannotDecode(t *testing.T) {
 		t.Errorf("Row: err = %v, want %q", err, want)
 	}
 	c := &Checkpoint{Path: "m.gguf", Tensors: map[string]Tensor{x.Name: x, "z": x, "a": {Type: gguf.F32}}}
-	if err := c.Runnable(); err == nil || !strings.HasPrefix(err.Error(), "m.gguf: "+want) {
+	if err := c.Runnable(); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Runnable: err = %v, want %q", err, want)
 	}
 }

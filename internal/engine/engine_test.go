@@ -75,7 +75,7 @@ func TestMiniAnswers(t *testing.T) {
 	if got := tok.Decode(ids[:len(ids)-1]); got != "Arr! The capital of France be Paris, matey!" || reason != ReasonStop {
 		t.Errorf("answer %q, reason %s", got, reason)
 	}
-	if st.GeneratedTokens != len(ids) || st.PromptTokens == 0 || st.Prefill <= 0 {
+	if st.GeneratedTokens != len(ids) || st.PromptTokens == 0 || st.Prefill <= 0 || st.Decode <= 0 {
 		t.Errorf("statistics %+v of %d tokens", st, len(ids))
 	}
 }

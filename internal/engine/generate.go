@@ -41,8 +41,8 @@ type Token struct {
 
 // Generate runs a request and calls yield with every token, a stop token included. When yield returns false, it ends with
 // ReasonStop. The statistics are right also with an error, up to where it came.
-func (e *Engine) Generate(ctx context.Context, r Request, yield func(Token) bool) (Reason, Stats, error) {
-	st := Stats{PromptTokens: len(r.Prompt)}
+func (e *Engine) Generate(ctx context.Context, r Request, yield func(Token) bool) (reason Reason, st Stats, err error) {
+	st.PromptTokens = len(r.Prompt)
 	if err := e.enter(); err != nil {
 		return "", st, err
 	}
@@ -63,7 +63,7 @@ func (e *Engine) Generate(ctx context.Context, r Request, yield func(Token) bool
 	r.Sampler.Accept(r.Prompt...)
 
 	start := time.Now()
-	var first time.Time
+	var first time.Time // when the first logits were there
 	defer func() {
 		if !first.IsZero() {
 			st.Decode = time.Since(first)
