@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/systemgemma/systemgemma/internal/compute/kernel"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 )
 
 // Machine is what matters about the computer that this process runs on.
@@ -22,7 +23,7 @@ type Machine struct {
 // ThisMachine looks at the computer. The error says that SYSTEMGEMMA_KERNEL names a set that this CPU lacks.
 func ThisMachine() (Machine, error) {
 	m := Machine{
-		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: parallel.Cores(),
 		Kernel: kernel.Name(), Kernels: kernel.Names(),
 	}
 	m.lookAtMemory()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/compute/kernel"
@@ -29,7 +28,8 @@ const (
 
 // Options say how a model is opened. The zero value, and nil, mean defaults.
 type Options struct {
-	// Threads is the number of threads that compute. 0: all processors that this process may use.
+	// Threads is the number of threads that compute. 0: one for each processor that this process may use; on a machine
+	// with several kinds of cores, for each of the fastest kind.
 	Threads int
 	Preset  Preset
 	// SystemMode says how system prompts are rendered: systemgemma2, merge, merge-nl, merge-space, turn, developer-turn,
@@ -117,7 +117,7 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 	if o.ContextLength < 0 || o.ContextLength > contextLength {
 		return fmt.Errorf("context length: want 1 to %d (what the model was trained for), found %d", contextLength, o.ContextLength)
 	}
-	m.crew = parallel.New(cmp.Or(o.Threads, runtime.GOMAXPROCS(0)))
+	m.crew = parallel.New(cmp.Or(o.Threads, parallel.Cores()))
 	if m.weights, err = load.Weights(ck, m.crew); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ type Crew struct {
 	next    atomic.Int64 // first element that nobody has taken
 	waiting atomic.Bool  // Run is parked on done
 	done    chan struct{}
+	cores   []int // where workers stay; nil: anywhere
 }
 
 // gate = loop number << 17 | open << 16 | workers inside.
@@ -52,9 +53,25 @@ type worker struct {
 	quit   atomic.Bool
 }
 
-// New returns a crew of n workers, at least 1. Close ends it.
+// Cores is the number of processors that loops should use: those of the fastest kind which this process may use, and no more
+// than GOMAXPROCS (which Go sets by the limits of the control group).
+func Cores() int {
+	n := runtime.GOMAXPROCS(0)
+	if allowed := allowedCores(); len(allowed) > 0 {
+		n = min(n, len(bigCores("/sys", allowed)))
+	}
+	return n
+}
+
+// New returns a crew of n workers, at least 1. On a machine with several kinds of cores, workers stay on the fastest ones
+// when those are enough. Close ends it.
 func New(n int) *Crew {
 	c := &Crew{done: make(chan struct{}, 1)}
+	if allowed := allowedCores(); len(allowed) > 0 {
+		if big := bigCores("/sys", allowed); len(big) < len(allowed) && n <= len(big) {
+			c.cores = big
+		}
+	}
 	for i := 1; i < n; i++ {
 		w := &worker{wake: make(chan struct{}, 1)}
 		c.workers = append(c.workers, w)
@@ -126,6 +143,9 @@ func (c *Crew) shut() {
 
 // serve is the life of worker i.
 func (c *Crew) serve(i int, w *worker) {
+	if c.cores != nil {
+		placeOn(c.cores)
+	}
 	var last uint64 // loop number of the loop last joined
 	for {
 		joined := func() bool {
