@@ -44,20 +44,19 @@ func Log(x float64) float64 {
 	case math.IsInf(x, 1):
 		return x
 	}
-	m, e := math.Frexp(x)
+	m, e := math.Frexp(x) // exact
 	if m < math.Sqrt2/2 {
 		m, e = 2*m, e-1
 	}
-	// ln m = 2 atanh(s), s = (m-1)/(m+1), |s| <= 0.172
-	s := (m - 1) / (m + 1)
-	z := s * s
-	p := 1.0 / 25
-	for i := 23.0; i > 1; i -= 2 {
-		p = math.FMA(p, z, 1/i)
+	t := (m - 1) / (m + 1) // |t| < 0.1716; log m = 2 atanh t = 2t (1 + t²/3 + t⁴/5 + ...)
+	t2 := float64(t * t)
+	sum := 0.0
+	for k := 10; k >= 1; k-- { // the term left out is below 2^-60
+		sum = float64(sum*t2) + 1/float64(2*k+1)
 	}
-	t := float64(p*z) * s // 2s + 2sz p, small part first
-	t = math.FMA(float64(e), ln2Lo, 2*t)
-	return math.FMA(float64(e), ln2Hi, t+2*s)
+	sum = float64(sum * t2)
+	lm := 2*t + float64(2*t*sum)
+	return float64(float64(e)*ln2Coarse) + (lm + float64(float64(e)*ln2Fine))
 }
 
 // Pow is x^y for x > 0, to about 1 part in 10^14 for results between 1e-6 and 1e6.

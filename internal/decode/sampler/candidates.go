@@ -3,6 +3,8 @@ package sampler
 import (
 	"math"
 	"slices"
+
+	"github.com/systemgemma/systemgemma/internal/compute/portable"
 )
 
 // A candidate is a token that may still be chosen.
@@ -151,7 +153,7 @@ func (c *candidates) mass(top float32) float64 {
 }
 
 // weight is the probability of score in units of that of top, the best score.
-func weight(score, top float32) float64 { return expNeg(float64(score) - float64(top)) }
+func weight(score, top float32) float64 { return portable.ExpNeg(float64(score) - float64(top)) }
 
 // change gives the candidate a new score. An overflow becomes the largest finite number, so that arithmetic makes no
 // infinity; a candidate that can't be chosen stays so.

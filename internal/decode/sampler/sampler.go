@@ -4,7 +4,7 @@
 // penalties, temperature, top-k (which keeps all that equal the k-th), top-p (the shortest prefix whose probability reaches
 // p), min-p (p times the largest probability). Presence and frequency penalties, which transformers lacks, follow llama.cpp.
 //
-// The same logits and seed give the same token on every machine: exp, log and the random numbers are written out here in
+// The same logits and seed give the same token on every machine: exp, log (package portable) and the random numbers are written in
 // operations that IEEE 754 fixes, every sum runs in a stated order, and the number drawn depends only on the seed and on how
 // many tokens were accepted before, so neither batching nor speculation changes an answer.
 //
@@ -14,6 +14,8 @@ package sampler
 import (
 	"fmt"
 	"math"
+
+	"github.com/systemgemma/systemgemma/internal/compute/portable"
 )
 
 // A Sampler holds the state of one generation. It is not safe for concurrent use.
@@ -49,7 +51,7 @@ func New(p Params) (*Sampler, error) {
 		s.steps = append(s.steps, topP{p.TopP, minKeep})
 	}
 	if p.MinP > 0 {
-		s.steps = append(s.steps, minP{log(p.MinP), minKeep})
+		s.steps = append(s.steps, minP{portable.Log(p.MinP), minKeep})
 	}
 	return s, nil
 }
