@@ -151,10 +151,11 @@ func plainTurns(messages []Message, system string) (turns []turn, err error) {
 	return turns, nil
 }
 
-// The words of Google's template.
 var (
-	errSystemRole = errors.New("System role not supported")                                           //nolint:staticcheck // the template's own words
-	errAlternate  = errors.New("Conversation roles must alternate user/assistant/user/assistant/...") //nolint:staticcheck // likewise
+	//lint:ignore ST1005 the words of Google's template
+	errSystemRole = errors.New("System role not supported")
+	//lint:ignore ST1005 likewise
+	errAlternate = errors.New("Conversation roles must alternate user/assistant/user/assistant/...")
 )
 
 // strictTurns does what Google's template does: no system message at the start, users at even places only. A late system
