@@ -1,0 +1,22 @@
+//go:build !noasm
+
+package roofline
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/cpu"
+)
+
+var multipliers = []multiplier{{"neon", "sdot, 128 bits", 4, peakSDOT}}
+
+// runnable says whether this CPU has the multiplier's instructions.
+func (m *multiplier) runnable() bool { return cpu.ARM64.HasASIMDDP || runtime.GOOS == "darwin" }
+
+//go:noescape
+func peakSDOT(n int) (lane int32)
+
+//go:noescape
+func readNeon(p *byte, n int) (x uint64)
+
+func read(b []byte) uint64 { return readNeon(&b[0], len(b)) }

@@ -1,0 +1,89 @@
+//go:build !noasm
+
+#include "textflag.h"
+
+// SDOT adds four products of signed bytes to each lane of Vd: sdot Vd.4s, Vn.16b, Vm.16b.
+#define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
+
+// func peakSDOT(n int) (lane int32)
+//
+// Operands are 1 throughout, so that lane 0 of all sums counts the instructions.
+TEXT ·peakSDOT(SB), NOSPLIT, $0-12
+	MOVD n+0(FP), R0
+	VMOVI $1, V30.B16
+	VMOVI $1, V31.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+
+loop:
+	SDOT(30, 31, 0)
+	SDOT(30, 31, 1)
+	SDOT(30, 31, 2)
+	SDOT(30, 31, 3)
+	SDOT(30, 31, 4)
+	SDOT(30, 31, 5)
+	SDOT(30, 31, 6)
+	SDOT(30, 31, 7)
+	SDOT(30, 31, 16)
+	SDOT(30, 31, 17)
+	SDOT(30, 31, 18)
+	SDOT(30, 31, 19)
+	SUBS $1, R0, R0
+	BNE  loop
+
+	VADD V1.S4, V0.S4, V0.S4
+	VADD V3.S4, V2.S4, V2.S4
+	VADD V5.S4, V4.S4, V4.S4
+	VADD V7.S4, V6.S4, V6.S4
+	VADD V17.S4, V16.S4, V16.S4
+	VADD V19.S4, V18.S4, V18.S4
+	VADD V2.S4, V0.S4, V0.S4
+	VADD V6.S4, V4.S4, V4.S4
+	VADD V18.S4, V16.S4, V16.S4
+	VADD V4.S4, V0.S4, V0.S4
+	VADD V16.S4, V0.S4, V0.S4
+	VMOV V0.S[0], R1
+	MOVW R1, lane+8(FP)
+	RET
+
+// func readNeon(p *byte, n int) (x uint64)
+TEXT ·readNeon(SB), NOSPLIT, $0-24
+	MOVD p+0(FP), R0
+	MOVD n+8(FP), R1
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+loop:
+	VLD1.P 64(R0), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R0), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VEOR   V16.B16, V0.B16, V0.B16
+	VEOR   V17.B16, V1.B16, V1.B16
+	VEOR   V18.B16, V2.B16, V2.B16
+	VEOR   V19.B16, V3.B16, V3.B16
+	VEOR   V20.B16, V0.B16, V0.B16
+	VEOR   V21.B16, V1.B16, V1.B16
+	VEOR   V22.B16, V2.B16, V2.B16
+	VEOR   V23.B16, V3.B16, V3.B16
+	SUBS   $128, R1, R1
+	BNE    loop
+
+	VEOR V1.B16, V0.B16, V0.B16
+	VEOR V3.B16, V2.B16, V2.B16
+	VEOR V2.B16, V0.B16, V0.B16
+	VMOV V0.D[0], R2
+	VMOV V0.D[1], R3
+	EOR  R3, R2, R2
+	MOVD R2, x+16(FP)
+	RET
