@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
+)
+
+// answer shows one answer of `systemgemma run`.
+type answer struct {
+	command  *runCmd
+	hasText  bool // the model has a tokenizer
+	load     time.Duration
+	warnings []string
+}
+
+// answerJSON is what run --json writes (docs/design.md section 9).
+type answerJSON struct {
+	Text         *string  `json:"text"` // null without a tokenizer
+	IDs          []int32  `json:"ids"`  // generated only
+	PromptIDs    []int32  `json:"prompt_ids"`
+	FinishReason string   `json:"finish_reason"`
+	Stop         *string  `json:"stop"` // the stop text that ended it
+	Counts       counts   `json:"counts"`
+	Seconds      seconds  `json:"seconds"`
+	Seed         uint64   `json:"seed"` // 0: greedy
+	Warnings     []string `json:"warnings"`
+}
+
+type counts struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CachedTokens     int `json:"cached_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+type seconds struct {
+	Load    float64 `json:"load"`
+	TTFT    float64 `json:"ttft"`
+	Prefill float64 `json:"prefill"`
+	Decode  float64 `json:"decode"`
+}
+
+// run shows the answer as it comes, or as JSON at its end. A cancelled answer is shown as far as it came.
+func (a *answer) run(ctx context.Context, env *Env, events iter.Seq2[systemgemma.Event, error]) error {
+	result, err, shown := a.stream(env, events)
+	if shown != nil || result == nil {
+		return errors.Join(shown, advise(err))
+	}
+	result.Warnings = append(slices.Clone(a.warnings), result.Warnings...)
+	if a.command.JSON {
+		shown = a.json(env, result)
+	} else {
+		shown = warn(env, result.Warnings)
+	}
+	if a.command.Stats {
+		shown = errors.Join(shown, a.stats(env, result))
+	}
+	return errors.Join(shown, err)
+}
+
+func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (result *systemgemma.Result, err, shown error) {
+	status := env.waiting("reading the prompt")
+	defer status.Stop()
+	last := "\n"
+	for e, eventErr := range events {
+		result, err = e.Result, eventErr
+		if e.Text == "" || a.command.JSON {
+			continue
+		}
+		status.Stop()
+		last = e.Text
+		if shown = write(env.Stdout, e.Text); shown != nil {
+			return result, err, shown
+		}
+	}
+	if !strings.HasSuffix(last, "\n") {
+		shown = write(env.Stdout, "\n")
+	}
+	return result, err, shown
+}
+
+func (a *answer) json(env *Env, r *systemgemma.Result) error {
+	out := answerJSON{
+		IDs: list(r.IDs), PromptIDs: list(r.PromptIDs), FinishReason: string(r.FinishReason), Seed: r.Seed, Warnings: list(r.Warnings),
+		Counts:  counts{len(r.PromptIDs), r.CachedTokens, len(r.IDs)},
+		Seconds: seconds{a.load.Seconds(), r.TTFT.Seconds(), r.Prefill.Seconds(), r.Decode.Seconds()},
+	}
+	if a.hasText {
+		out.Text = &r.Text
+	}
+	if r.Stop != "" {
+		out.Stop = &r.Stop
+	}
+	e := json.NewEncoder(env.Stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(out)
+}
+
+// list is s, which JSON shall not show as null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func (a *answer) stats(env *Env, r *systemgemma.Result) error {
+	machine, err := systemgemma.ThisMachine()
+	memory := ""
+	if err == nil && machine.PeakMemory > 0 {
+		memory = ", peak memory " + size(machine.PeakMemory)
+	}
+	return write(env.Stderr, fmt.Sprintf("load %.3f s%s\n%s\n", a.load.Seconds(), memory, chat.Stats(r)))
+}
+
+// advise adds what to do to an error.
+func advise(err error) error {
+	if errors.Is(err, systemgemma.ErrNoTokenizer) {
+		return fmt.Errorf("%w; give the prompt with --ids and --json", err)
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+// Package chat is a conversation with a model at a terminal: its state and commands (Session), an inline screen (Screen) and
+// a plain line mode for pipes and simple terminals (Plain).
+//
+// It must not know how a model is opened, nor read the process's globals: streams and interrupts come from the caller.
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// Model is what a chat needs of a model; *systemgemma.Model is one.
+type Model interface {
+	Chat(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions) iter.Seq2[systemgemma.Event, error]
+	Render(messages []systemgemma.Message, o systemgemma.RenderOptions) (*systemgemma.Rendered, error)
+	DefaultSampling() systemgemma.Sampling
+}
+
+// Config is how a chat begins.
+type Config struct {
+	Name       string // of the model, for people
+	System     string
+	SystemMode SystemMode
+	Options    Options
+	Stats      bool // show speed after each answer
+}
+
+// Session is the state of a chat: a system prompt, finished exchanges and at most one running. It does no terminal I/O, and
+// is used by one goroutine at a time.
+type Session struct {
+	model    Model
+	name     string
+	system   string
+	settings settings
+	stats    bool
+	done     []exchange
+	running  *exchange // nil: idle
+	retried  *exchange // what running replaces, to be kept if it fails
+	newSeed  bool      // running draws a seed, whatever the settings say
+}
+
+// exchange is what the user wrote and what the model answered.
+type exchange struct{ user, assistant string }
+
+// New begins a chat.
+func New(m Model, c Config) *Session {
+	return &Session{
+		model: m, name: c.Name, system: c.System, stats: c.Stats,
+		settings: settings{Options: c.Options, SystemMode: c.SystemMode},
+	}
+}
+
+// Reply is what became of an input.
+type Reply struct {
+	Text   string // to show
+	Err    error  // to show
+	Answer bool   // an answer is wanted: call Answer, then Finish
+	Quit   bool
+}
+
+// Submit takes an input: a command if it begins with /, else what the user says. It must not be called while an answer runs.
+func (s *Session) Submit(input string) Reply {
+	switch {
+	case strings.TrimSpace(input) == "":
+		return Reply{}
+	case strings.HasPrefix(input, "/"):
+		return s.command(input)
+	}
+	s.running = &exchange{user: input}
+	return Reply{Answer: true}
+}
+
+// Answer starts the answer that Submit wanted. The sequence shares nothing with s and may be read by another goroutine.
+func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error] {
+	o := &systemgemma.ChatOptions{
+		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
+		SystemMode:      string(s.settings.SystemMode),
+	}
+	if s.newSeed {
+		o.Sampling.Seed = 0
+	}
+	return s.model.Chat(ctx, s.messages(), o)
+}
+
+// messages is the conversation as the model gets it: with the running exchange, its answer open.
+func (s *Session) messages() []systemgemma.Message {
+	var list []systemgemma.Message
+	if s.system != "" {
+		list = append(list, systemgemma.Message{Role: "system", Content: s.system})
+	}
+	for _, x := range s.done {
+		list = append(list, systemgemma.Message{Role: "user", Content: x.user}, systemgemma.Message{Role: "assistant", Content: x.assistant})
+	}
+	if s.running != nil {
+		list = append(list, systemgemma.Message{Role: "user", Content: s.running.user})
+	}
+	return list
+}
+
+// Finish takes the last event of an answer. An answer that was stopped is kept as far as it came; one that failed, or was
+// stopped before its first word, leaves the chat as it was.
+func (s *Session) Finish(r *systemgemma.Result, err error) Reply {
+	running, retried := s.running, s.retried
+	s.running, s.retried, s.newSeed = nil, nil, false
+	cancelled := r != nil && r.FinishReason == systemgemma.FinishCancel
+	switch {
+	case running == nil:
+		return Reply{Err: errors.New("no answer is running")}
+	case err != nil && !cancelled, r == nil, cancelled && r.Text == "":
+		if retried != nil {
+			s.done = append(s.done, *retried)
+		}
+		if cancelled || err == nil {
+			return Reply{Text: "(stopped; nothing kept)"}
+		}
+		return Reply{Err: advise(err)}
+	}
+	running.assistant = r.Text
+	s.done = append(s.done, *running)
+	return Reply{Text: s.notes(r)}
+}
+
+// notes are the lines that follow an answer.
+func (s *Session) notes(r *systemgemma.Result) string {
+	var lines []string
+	switch r.FinishReason {
+	case systemgemma.FinishCancel:
+		lines = append(lines, "(stopped; what there is of the answer is kept: /retry or /undo)")
+	case systemgemma.FinishLength:
+		lines = append(lines, "(ended by max-tokens or the end of the context)")
+	case systemgemma.FinishStop:
+	}
+	for _, w := range r.Warnings {
+		lines = append(lines, "warning: "+w)
+	}
+	if s.stats {
+		lines = append(lines, Stats(r))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// advise adds what to do to an error.
+func advise(err error) error {
+	if errors.Is(err, systemgemma.ErrContextLength) || errors.Is(err, systemgemma.ErrKVMemory) {
+		return fmt.Errorf("%w; /undo removes the last exchange, /clear all of them", err)
+	}
+	return err
+}
+
+// Stats says how fast an answer was, in one line.
+func Stats(r *systemgemma.Result) string {
+	computed := len(r.PromptIDs) - r.CachedTokens
+	return fmt.Sprintf("prompt %d tokens (%d cached), prefill %s; answer %d tokens, decode %s; first token after %.3f s",
+		len(r.PromptIDs), r.CachedTokens, rate(computed, r.Prefill.Seconds()),
+		len(r.IDs), rate(len(r.IDs)-1, r.Decode.Seconds()), r.TTFT.Seconds())
+}
+
+// rate is a speed, if there was any work.
+func rate(tokens int, seconds float64) string {
+	if tokens <= 0 || seconds <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f tok/s", float64(tokens)/seconds)
+}

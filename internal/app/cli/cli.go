@@ -1,0 +1,140 @@
+// Package cli is the command line: one file per command, over the library's public API.
+//
+// Results go to stdout, the rest to stderr. Commands get streams and interrupts from an Env; they read no global and exit
+// nowhere. Exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/alecthomas/kong"
+	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
+)
+
+// commands lists all there are, in the order of the help.
+type commands struct {
+	Run      runCmd      `cmd:"" help:"Answer a prompt, or chat."`
+	Tokenize tokenizeCmd `cmd:"" help:"Turn text into token ids, and back."`
+	Template templateCmd `cmd:"" help:"Show the exact prompt that the model sees."`
+	Score    scoreCmd    `cmd:"" help:"Tell how likely a model finds given tokens."`
+	Show     showCmd     `cmd:"" help:"Describe a model: config, tensors, tokenizer, template, provenance."`
+	Doctor   doctorCmd   `cmd:"" help:"Look at this computer: CPU level, kernels, threads, memory, models."`
+	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
+	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
+}
+
+const description = "Gemma 2 with system prompts, on the machine you own."
+
+const shortHelp = description + `
+
+Try:
+  systemgemma run --system "Talk like a pirate." "What is the capital of France?"
+  systemgemma run               # a chat; /help in it lists its commands
+  systemgemma doctor            # this computer, and models in this folder
+  systemgemma --help            # all commands
+`
+
+// literal are the arguments of run after --: prompt, whatever they look like.
+type literal []string
+
+// Main runs one command line, args without the program's name, and returns the exit status.
+func Main(ctx context.Context, args []string, env *Env) int {
+	env = env.safe()
+	if len(args) == 0 {
+		return status(env, write(env.Stdout, shortHelp))
+	}
+	args = familiar(args)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	interrupts := watch(env.Interrupts)
+	defer interrupts.close()
+	defer interrupts.take(func() { cancel(errInterrupted) })()
+
+	var after literal
+	if i := slices.Index(args, "--"); i >= 0 && args[0] == "run" { // kong takes no arguments on both sides
+		args, after = args[:i], args[i+1:]
+	}
+	command, helped, err := parse(args, env)
+	if helped {
+		return 0
+	}
+	if err == nil {
+		command.BindTo(ctx, (*context.Context)(nil))
+		err = command.Run(env, interrupts, after)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		err = errInterrupted
+	}
+	return status(env, err)
+}
+
+// familiar understands what other programs have taught people to type.
+func familiar(args []string) []string {
+	switch {
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// parse reads args. helped says that they asked for help, which is written.
+func parse(args []string, env *Env) (command *kong.Context, helped bool, err error) {
+	k, err := kong.New(&commands{}, kong.Name("systemgemma"), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(int) { helped = true }), kong.WithHyphenPrefixedParameters(true),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.ExplicitGroups(groups))
+	if err != nil {
+		return nil, false, err
+	}
+	command, err = k.Parse(args)
+	if err != nil {
+		hint := "see systemgemma --help"
+		var p *kong.ParseError
+		if errors.As(err, &p) && p.Context.Selected() != nil {
+			hint = "see systemgemma " + p.Context.Selected().Name + " --help"
+		}
+		err = usageError{fmt.Errorf("%w; %s", err, hint)}
+	}
+	return command, helped, err
+}
+
+// groups are the headings of the flags in help texts.
+var groups = []kong.Group{
+	{Key: "Model", Title: "Model:"}, {Key: "Prompt", Title: "Prompt:"}, {Key: "Answer", Title: "Answer:"},
+	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Output", Title: "Output:"},
+}
+
+// usageError is wrong use: exit status 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errInterrupted is the end by Ctrl-C: exit status 130.
+var errInterrupted = errors.New("interrupted")
+
+// status tells an error and gives its exit status.
+func status(env *Env, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted), errors.Is(err, chat.ErrInterrupted):
+		return 130
+	}
+	_ = write(env.Stderr, fmt.Sprintf("systemgemma: %v\n", err)) // nowhere left to tell that stderr is gone
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+func write(w io.Writer, text string) error {
+	_, err := io.WriteString(w, text)
+	return err
+}

@@ -1,0 +1,20 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"systemgemma": func() { os.Exit(Main(context.Background(), os.Args[1:], Process())) },
+	})
+}
+
+// Each script in testdata is a success, a wrong use and a hostile input of one command, as a shell sees it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true})
+}

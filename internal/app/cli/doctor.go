@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// doctorCmd is `systemgemma doctor`.
+type doctorCmd struct {
+	JSON bool `name:"json" group:"Output" help:"Write one JSON object."`
+}
+
+// doctorReport is what doctor --json writes.
+type doctorReport struct {
+	systemgemma.Machine
+	Problem string       `json:"problem,omitempty"`
+	Models  []foundModel `json:"models"` // in the current folder
+}
+
+// foundModel is a file or folder that looks like a model, by its name only.
+type foundModel struct {
+	Path  string `json:"path"`
+	Kind  string `json:"kind"`  // gguf or huggingface
+	Bytes int64  `json:"bytes"` // of all its files
+}
+
+// Run looks around.
+func (c *doctorCmd) Run(env *Env) error {
+	machine, problem := systemgemma.ThisMachine()
+	models, err := findModels(".")
+	if err != nil {
+		return err
+	}
+	r := doctorReport{Machine: machine, Models: models}
+	if problem != nil {
+		r.Problem = problem.Error()
+	}
+	if c.JSON {
+		return errors.Join(writeJSON(env, r), problem)
+	}
+	return errors.Join(write(env.Stdout, r.String()), problem)
+}
+
+// String is the report for people.
+func (r *doctorReport) String() string {
+	var b strings.Builder
+	field(&b, "system", "%s/%s, %d processors", r.OS, r.Arch, r.CPUs)
+	field(&b, "threads", "%d (--threads changes it)", r.Threads)
+	for i := len(r.Kernels) - 1; i >= 0; i-- {
+		state := "can be forced by SYSTEMGEMMA_KERNEL=" + r.Kernels[i]
+		if r.Kernels[i] == r.Kernel {
+			state = "in use"
+		}
+		field(&b, "kernel", "%-14s %s", r.Kernels[i], state)
+	}
+	if r.MemoryTotal > 0 {
+		field(&b, "memory", "%s, %s available", size(r.MemoryTotal), size(r.MemoryAvailable))
+	} else {
+		field(&b, "memory", "not known on this system")
+	}
+	field(&b, "model", "mini           embedded; systemgemma run \"Hello\" uses it")
+	for _, m := range r.Models {
+		room := ""
+		if r.MemoryAvailable > 0 && m.Bytes > r.MemoryAvailable {
+			room = ", larger than the available memory"
+		}
+		field(&b, "model", "%-14s %s, %s%s", m.Path, m.Kind, size(m.Bytes), room)
+	}
+	if len(r.Models) == 0 {
+		field(&b, "model", "none in this folder (a .gguf file, or a folder with config.json)")
+	}
+	return b.String()
+}
+
+// findModels lists what looks like a model in a folder, by name.
+func findModels(dir string) ([]foundModel, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	models := []foundModel{}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := os.Stat(path)
+		switch {
+		case err != nil: // gone since, or a link to nowhere: no model
+		case info.Mode().IsRegular() && strings.EqualFold(filepath.Ext(path), ".gguf"):
+			models = append(models, foundModel{path, "gguf", info.Size()})
+		case info.IsDir() && exists(filepath.Join(path, "config.json")):
+			models = append(models, foundModel{path, "huggingface", folderSize(path)})
+		}
+	}
+	return models, nil
+}
+
+// folderSize sums the weights of a Hugging Face folder. What can't be read counts nothing.
+func folderSize(dir string) (n int64) {
+	files, _ := filepath.Glob(filepath.Join(globEscape.Replace(dir), "*.safetensors")) // the pattern is well formed
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
+// size is bytes for people.
+func size(bytes int64) string {
+	switch {
+	case bytes >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
+	case bytes >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+
+	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
+	"golang.org/x/term"
+)
+
+// Env is what commands see of the process.
+type Env struct {
+	Stdin                          io.Reader
+	Stdout, Stderr                 io.Writer
+	StdinTTY, StdoutTTY, StderrTTY bool
+	Environ                        []string
+	Getenv                         func(string) string
+	Interrupts                     <-chan os.Signal // one for each Ctrl-C; nil: never
+	Build                          *debug.BuildInfo // nil: not known
+
+	screen io.Writer // the terminal that Stdout is, unfiltered; nil: it is none
+	status io.Writer // the terminal that Stderr is, unfiltered; nil: it is none
+}
+
+// Process is the real one. It is the only function here that looks at the process's globals.
+func Process() *Env {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	build, _ := debug.ReadBuildInfo()
+	return &Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		StdinTTY: isTTY(os.Stdin), StdoutTTY: isTTY(os.Stdout), StderrTTY: isTTY(os.Stderr),
+		Environ: os.Environ(), Getenv: os.Getenv, Interrupts: interrupts, Build: build,
+	}
+}
+
+func isTTY(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// safe is e whose terminals show text only, whatever models and files say. Pipes and files get all bytes.
+func (e *Env) safe() *Env {
+	c := *e
+	if e.StdoutTTY {
+		c.screen, c.Stdout = e.Stdout, terminal.Writer{W: e.Stdout}
+	}
+	if e.StderrTTY {
+		c.status, c.Stderr = e.Stderr, terminal.Writer{W: e.Stderr}
+	}
+	return &c
+}
+
+// waiting shows text from a second on, where a person can see it.
+func (e *Env) waiting(text string) *terminal.Status { return terminal.StartStatus(e.status, text) }
+
+// interrupts hands each Ctrl-C to who asked last: a chat stops its answer, else the command ends.
+type interrupts struct {
+	mu     sync.Mutex
+	takers []func() // guarded by mu
+	done   chan struct{}
+}
+
+func watch(signals <-chan os.Signal) *interrupts {
+	i := &interrupts{done: make(chan struct{})}
+	go func() {
+		for {
+			select {
+			case <-i.done:
+				return
+			case <-signals:
+				i.interrupt()
+			}
+		}
+	}()
+	return i
+}
+
+func (i *interrupts) close() { close(i.done) }
+
+func (i *interrupts) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.takers[len(i.takers)-1]() // Main's taker is always there
+}
+
+// take lets f, which must not block, have the interrupts until release is called.
+func (i *interrupts) take(f func()) (release func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	n := len(i.takers)
+	i.takers = append(i.takers, f)
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.takers = i.takers[:n]
+	}
+}
+
+// await is f's result, or ctx's error if that comes first. f then goes on until the process ends: reading a terminal or a pipe,
+// or opening a file, can't be called back.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		x   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		x, err := f()
+		done <- result{x, err}
+	}()
+	select {
+	case r := <-done:
+		return r.x, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
+)
+
+// maxTemplate and maxText bound files and standard input that are read whole, in bytes.
+const (
+	maxTemplate = 1 << 20
+	maxText     = 64 << 20
+)
+
+// modelFlag names a model.
+type modelFlag struct {
+	Model string `short:"m" placeholder:"MODEL" group:"Model" help:"mini (the default: the embedded model), a folder, or a .gguf file."`
+}
+
+// textFlags say how text becomes a prompt.
+type textFlags struct {
+	SystemMode chat.SystemMode `placeholder:"MODE" group:"Prompt" help:"How system prompts are rendered: auto (what the model's files say), systemgemma2, merge, merge-nl, merge-space, turn, developer-turn, exchange, strict, or custom (--template)."`
+	Template   string          `placeholder:"FILE" group:"Prompt" help:"Render with the Jinja chat template in FILE instead of the model's own."`
+}
+
+// engineFlags say how a model is computed.
+type engineFlags struct {
+	Threads       int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
+	Preset        preset `placeholder:"exact" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded."`
+	ContextLength int    `placeholder:"N" group:"Model" help:"Tokens that prompt and answer may have together. 0 is what the model was trained for."`
+	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32 or f16 (the default for quantised files)."`
+}
+
+// preset is exact or empty.
+type preset string
+
+// Validate reports an unknown name.
+func (p preset) Validate() error {
+	if p != "" && p != preset(systemgemma.PresetExact) {
+		return fmt.Errorf("want exact, found %q", string(p))
+	}
+	return nil
+}
+
+// kvType is f32, f16 or empty.
+type kvType string
+
+// Validate reports an unknown name.
+func (k kvType) Validate() error {
+	if k != "" && k != "f32" && k != "f16" {
+		return fmt.Errorf("want f32 or f16, found %q", string(k))
+	}
+	return nil
+}
+
+// systemFlags give a system prompt.
+type systemFlags struct {
+	System     string `placeholder:"TEXT" xor:"system" group:"Prompt" help:"System prompt."`
+	SystemFile string `placeholder:"FILE" xor:"system" group:"Prompt" help:"File that holds the system prompt."`
+}
+
+// prompt is the system prompt, "" for none. A file's last line end is no part of it.
+func (f *systemFlags) prompt() (string, error) {
+	if f.SystemFile == "" {
+		return f.System, nil
+	}
+	text, err := readFile(f.SystemFile, maxText)
+	if err != nil {
+		return "", fmt.Errorf("--system-file: %w", err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
+}
+
+// options collects what the library wants.
+func options(t textFlags, e engineFlags) (*systemgemma.Options, error) {
+	o := &systemgemma.Options{
+		SystemMode: string(t.SystemMode), Threads: e.Threads, Preset: systemgemma.Preset(e.Preset),
+		ContextLength: e.ContextLength, KVType: string(e.KVType),
+	}
+	switch {
+	case e.Threads < 0:
+		return nil, usagef("--threads: want 0 (all) or more, found %d", e.Threads)
+	case e.ContextLength < 0:
+		return nil, usagef("--context-length: want 0 (the model's own) or more, found %d", e.ContextLength)
+	case t.SystemMode == "custom" && t.Template == "":
+		return nil, usagef("--system-mode custom: want --template FILE beside it")
+	case t.Template == "":
+		return o, nil
+	case t.SystemMode != "" && t.SystemMode != "custom":
+		return nil, usagef("--template: want --system-mode custom or none beside it, found %s", t.SystemMode)
+	}
+	var err error
+	if o.Template, err = readFile(t.Template, maxTemplate); err != nil {
+		return nil, fmt.Errorf("--template: %w", err)
+	}
+	if o.Template == "" {
+		return nil, fmt.Errorf("--template: %s is empty", t.Template)
+	}
+	return o, nil
+}
+
+// checkModel explains what a model's name may be when name is none.
+func checkModel(name string) error {
+	if name == "" || name == systemgemma.Mini {
+		return nil
+	}
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("model %q: want mini, a folder or a .gguf file; nothing of that name is here (quote a prompt of several words)", name)
+	}
+	return nil // other errors are told by opening
+}
+
+// open opens a model by f, which may take long.
+func open[T any](ctx context.Context, env *Env, name string, o *systemgemma.Options, f func(string, *systemgemma.Options) (T, error)) (T, error) {
+	if err := checkModel(name); err != nil {
+		var none T
+		return none, err
+	}
+	defer env.waiting("opening " + name).Stop()
+	return await(ctx, func() (T, error) { return f(name, o) })
+}
+
+// readFile reads a text file of at most limit bytes.
+func readFile(path string, limit int64) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := readAll(f, limit)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return text, nil
+}
+
+func readAll(r io.Reader, limit int64) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("want at most %d bytes", limit)
+	}
+	return string(data), err
+}
+
+// idList is ids as people write them: 2,10,20.
+type idList []int32
+
+// UnmarshalText reads ids between commas or white space.
+func (l *idList) UnmarshalText(text []byte) error {
+	*l = nil
+	for _, f := range strings.FieldsFunc(string(text), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }) {
+		id, err := strconv.ParseInt(f, 10, 32)
+		if err != nil || id < 0 {
+			return fmt.Errorf("want ids as in 2,10,20, found %q", f)
+		}
+		*l = append(*l, int32(id))
+	}
+	if *l == nil {
+		return errors.New("want ids as in 2,10,20, found none")
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
+)
+
+// runCmd is `systemgemma run [MODEL] [PROMPT]`.
+type runCmd struct {
+	Args []string `arg:"" optional:"" name:"prompt" help:"[MODEL] PROMPT: of two arguments the first is the model. With -m, or after --, all are the prompt. What is piped in follows the prompt. Without both: a chat."`
+	modelFlag
+	systemFlags
+	textFlags
+	chat.Options
+	engineFlags
+	Raw   bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
+	IDs   idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
+	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop."`
+	Stats bool   `group:"Output" help:"Tell load time, time to first token, speeds and peak memory on stderr."`
+	Plain bool   `group:"Output" help:"Chat line by line, without cursor control. Reads one input a line from a pipe, too."`
+}
+
+// Help is the end of the help text.
+func (*runCmd) Help() string {
+	return `Examples:
+
+  systemgemma run --system "Talk like a pirate." "What is the capital of France?"
+  cat notes.txt | systemgemma run -m ./gemma-2-2b-it "Summarise this."
+  systemgemma run -m model.gguf          # chat
+  systemgemma run -- "-1 + 3 = ?"        # after --, all is prompt
+`
+}
+
+// Run answers once, or chats.
+func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal) error {
+	r, err := c.request(ctx, env, after)
+	if err != nil {
+		return err
+	}
+	o, err := options(c.textFlags, c.engineFlags)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	m, err := open(ctx, env, r.model, o, systemgemma.Open)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	warnings := c.Unused(m.DefaultSampling())
+	if r.chat {
+		return c.chat(ctx, env, i, m, r, warnings)
+	}
+	a := answer{command: c, hasText: m.Info().Vocabulary > 0, load: time.Since(start), warnings: warnings}
+	return a.run(ctx, env, c.events(ctx, m, r))
+}
+
+// request is what the arguments and standard input ask for.
+type request struct {
+	model, system, prompt string
+	chat                  bool
+}
+
+func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r request, err error) {
+	if r.system, err = c.prompt(); err != nil {
+		return r, err
+	}
+	var words []string
+	if r.model, words, err = c.split(after); err != nil {
+		return r, err
+	}
+	if err := c.checkUse(r.system, words); err != nil {
+		return r, err
+	}
+	r.prompt = strings.Join(words, " ")
+	if c.IDs != nil {
+		return r, nil
+	}
+	piped := ""
+	if !env.StdinTTY && !c.Plain {
+		if piped, err = await(ctx, func() (string, error) { return readAll(env.Stdin, maxText) }); err != nil {
+			return r, fmt.Errorf("standard input: %w", err)
+		}
+	}
+	switch {
+	case len(words) == 0 && (env.StdinTTY || c.Plain):
+		r.chat = true
+	case r.prompt == "":
+		r.prompt = piped
+	case piped != "":
+		r.prompt += "\n\n" + piped
+	}
+	if !r.chat && r.prompt == "" {
+		return r, usagef("run: want a prompt as argument or on standard input, found none")
+	}
+	if r.model != c.Model && len(words) == 0 {
+		note := fmt.Sprintf("%s exists, so it is the model; systemgemma run -- %q takes it as a prompt\n", r.model, r.model)
+		err = write(env.Stderr, note)
+	}
+	return r, err
+}
+
+// split tells the model from the prompt.
+func (c *runCmd) split(after literal) (model string, words []string, err error) {
+	switch n := len(c.Args); {
+	case c.Model != "":
+		return c.Model, append(slices.Clone(c.Args), after...), nil
+	case len(after) > 0 && n == 0:
+		return "", after, nil
+	case len(after) > 0 && n == 1:
+		return c.Args[0], after, nil
+	case n == 2 && len(after) == 0:
+		return c.Args[0], c.Args[1:], nil
+	case n > 1:
+		return "", nil, usagef("run: want PROMPT or MODEL PROMPT, found %d arguments; quote a prompt of several words", n+len(after))
+	case n == 1 && exists(c.Args[0]):
+		return c.Args[0], nil, nil
+	}
+	return "", c.Args, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// checkUse refuses options that would be ignored.
+func (c *runCmd) checkUse(system string, words []string) error {
+	bare := c.Raw || c.IDs != nil
+	switch {
+	case c.IDs != nil && len(words) > 0:
+		return usagef("--ids: want no prompt beside it, found %q", words[0])
+	case c.IDs != nil && c.Raw:
+		return usagef("--ids: want no --raw beside it: ids are raw already")
+	case bare && system != "":
+		return usagef("--system: want no --raw and no --ids beside it: they use no chat template")
+	case bare && (c.SystemMode != "" || c.Template != ""):
+		return usagef("--system-mode, --template: want no --raw and no --ids beside them: they use no chat template")
+	case c.Plain && (c.JSON || bare || len(words) > 0):
+		return usagef("--plain: want a chat, without prompt, --json, --raw and --ids")
+	}
+	return nil
+}
+
+// events starts the answer.
+func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
+	o := c.Generate(m.DefaultSampling())
+	switch {
+	case c.IDs != nil:
+		return m.Generate(ctx, systemgemma.Prompt{IDs: c.IDs}, &o)
+	case c.Raw:
+		return m.Generate(ctx, systemgemma.Prompt{Text: r.prompt, Special: true}, &o)
+	}
+	messages := []systemgemma.Message{{Role: "user", Content: r.prompt}}
+	if r.system != "" {
+		messages = append([]systemgemma.Message{{Role: "system", Content: r.system}}, messages...)
+	}
+	return m.Chat(ctx, messages, &systemgemma.ChatOptions{GenerateOptions: o})
+}
+
+// chat runs a conversation until the user leaves it.
+func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgemma.Model, r request, warnings []string) error {
+	if c.JSON || c.Raw {
+		return usagef("--json, --raw: want a prompt; a chat has none")
+	}
+	if err := warn(env, warnings); err != nil {
+		return err
+	}
+	s := chat.New(m, chat.Config{
+		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats,
+	})
+	if env.StdinTTY && env.screen != nil && !c.Plain && env.Getenv("TERM") != "dumb" {
+		return chat.Screen(ctx, s, env.Stdin, env.screen, env.Environ)
+	}
+	stop := make(chan struct{}, 1)
+	defer i.take(func() {
+		select {
+		case stop <- struct{}{}:
+		default: // one is waiting already
+		}
+	})()
+	return chat.Plain(ctx, s, chat.Streams{In: env.Stdin, Out: env.Stdout, Err: env.Stderr, Prompt: env.StdinTTY, Interrupts: stop})
+}
+
+// warn tells warnings on stderr.
+func warn(env *Env, warnings []string) error {
+	var errs []error
+	for _, w := range warnings {
+		errs = append(errs, write(env.Stderr, "warning: "+w+"\n"))
+	}
+	return errors.Join(errs...)
+}

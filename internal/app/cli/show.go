@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// showCmd is `systemgemma show`.
+type showCmd struct {
+	modelFlag
+	Tensors bool `group:"Output" help:"List all tensors."`
+	JSON    bool `name:"json" group:"Output" help:"Write one JSON object with all there is."`
+}
+
+// Run describes a model.
+func (c *showCmd) Run(ctx context.Context, env *Env) error {
+	if c.JSON && c.Tensors {
+		return usagef("--tensors: want no --json beside it, which lists them anyway")
+	}
+	i, err := open(ctx, env, c.Model, nil, describe)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env, i)
+	}
+	var b strings.Builder
+	showModel(&b, &i)
+	showText(&b, &i)
+	showMetadata(&b, &i)
+	if c.Tensors {
+		showTensors(&b, i.Tensors)
+	}
+	return write(env.Stdout, b.String())
+}
+
+// describe opens the weights, too, if there are any.
+func describe(name string, o *systemgemma.Options) (systemgemma.Info, error) {
+	m, err := systemgemma.Open(name, o)
+	if err == nil {
+		return m.Info(), m.Close()
+	}
+	if !errors.Is(err, systemgemma.ErrNoWeights) {
+		return systemgemma.Info{}, err
+	}
+	t, err := systemgemma.OpenText(name, o)
+	if err != nil {
+		return systemgemma.Info{}, err
+	}
+	return t.Info(), t.Close()
+}
+
+// field is one line of a description.
+func field(b *strings.Builder, name, format string, args ...any) {
+	fmt.Fprintf(b, "%-16s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func showModel(b *strings.Builder, i *systemgemma.Info) {
+	field(b, "model", "%s", i.Name)
+	field(b, "format", "%s", i.Format)
+	if len(i.Tensors) > 0 {
+		field(b, "weights", "%d parameters in %d tensors, %s: %s", i.Parameters, len(i.Tensors), size(i.Bytes), typesOf(i.Tensors))
+	} else {
+		field(b, "weights", "none")
+	}
+	c := i.Config
+	if c == nil {
+		return
+	}
+	field(b, "layers", "%d, hidden size %d, intermediate size %d", c.NumLayers, c.HiddenSize, c.IntermediateSize)
+	field(b, "attention", "%d heads on %d KV heads of %d, soft cap %g, sliding window %d in %d of %d layers", c.NumHeads, c.NumKVHeads, c.HeadDim,
+		c.AttnSoftcap, c.SlidingWindow, len(c.LayerTypes)-count(c.LayerTypes, "full_attention"), c.NumLayers)
+	field(b, "context", "%d tokens, RoPE theta %g", c.MaxPositions, c.RopeTheta)
+	tied := "own head"
+	if c.TieEmbeddings {
+		tied = "tied head"
+	}
+	field(b, "output", "%d logits, soft cap %g, %s", c.VocabSize, c.FinalSoftcap, tied)
+}
+
+// typesOf counts tensors by type.
+func typesOf(tensors []systemgemma.TensorInfo) string {
+	n := map[string]int{}
+	for _, t := range tensors {
+		n[t.Type]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(n)) {
+		parts = append(parts, fmt.Sprintf("%d %s", n[name], name))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(list []string, want string) (n int) {
+	for _, s := range list {
+		if s == want {
+			n++
+		}
+	}
+	return n
+}
+
+func showText(b *strings.Builder, i *systemgemma.Info) {
+	if i.Vocabulary > 0 {
+		field(b, "tokenizer", "%d tokens, end tokens %s", i.Vocabulary, strings.Trim(fmt.Sprint(i.EOS), "[]"))
+	} else {
+		field(b, "tokenizer", "none")
+	}
+	field(b, "system mode", "%s (%s)", i.SystemMode, i.SystemModeReason)
+	template := "none"
+	if i.ChatTemplate != "" {
+		template = fmt.Sprintf("%d bytes (--json shows it)", len(i.ChatTemplate))
+	}
+	field(b, "chat template", "%s", template)
+	if s := i.Sampling; s != nil {
+		field(b, "sampling", "%s", samplingText(s))
+	}
+}
+
+// samplingText names the steps that do anything.
+func samplingText(s *systemgemma.Sampling) string {
+	text := "greedy"
+	if s.Temperature != 0 {
+		text = fmt.Sprintf("temperature %g", s.Temperature)
+		for _, x := range []struct {
+			name       string
+			value, off float64
+		}{{"top-k", float64(s.TopK), 0}, {"top-p", s.TopP, 1}, {"min-p", s.MinP, 0}} {
+			if x.value != 0 && x.value != x.off {
+				text += fmt.Sprintf(", %s %g", x.name, x.value)
+			}
+		}
+	}
+	if s.RepetitionPenalty != 0 && s.RepetitionPenalty != 1 {
+		text += fmt.Sprintf(", repetition penalty %g", s.RepetitionPenalty)
+	}
+	return text
+}
+
+// showMetadata shows what people ask for: name, licence and provenance.
+func showMetadata(b *strings.Builder, i *systemgemma.Info) {
+	more := 0
+	for _, name := range slices.Sorted(maps.Keys(i.Metadata)) {
+		short, ok := strings.CutPrefix(name, "systemgemma.provenance.")
+		if general, found := strings.CutPrefix(name, "general."); found {
+			short, ok = general, true
+		}
+		if !ok {
+			more++
+			continue
+		}
+		field(b, short, "%s", strings.ReplaceAll(i.Metadata[name], "\n", "\n"+strings.Repeat(" ", 17)))
+	}
+	if more > 0 {
+		field(b, "metadata", "%d more entries (--json shows them)", more)
+	}
+	for _, n := range i.Notes {
+		field(b, "note", "%s", n)
+	}
+}
+
+func showTensors(b *strings.Builder, tensors []systemgemma.TensorInfo) {
+	b.WriteString("\n")
+	for _, t := range tensors {
+		shape := strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape), "[]"), " ", " x ")
+		fmt.Fprintf(b, "%-36s %-6s %16s %12d bytes\n", t.Name, t.Type, shape, t.Bytes)
+	}
+}
+
+// writeJSON writes a whole description.
+func writeJSON(env *Env, x any) error {
+	e := json.NewEncoder(env.Stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(x)
+}
