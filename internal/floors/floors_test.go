@@ -172,8 +172,11 @@ func strayPaths(dir string) (stray []string, err error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && d.Name() == ".git":
-			return fs.SkipDir
+		case d.Name() == ".git": // in a linked work tree it is a file
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		case !d.Type().IsRegular() || filepath.ToSlash(path) == filepath.ToSlash(filepath.Join(dir, ".ci/run")):
 			return nil // the one file that knows where golden data lies
 		}
