@@ -2,7 +2,11 @@ package systemgemma
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/text/template"
 )
@@ -20,13 +24,17 @@ type ChatOptions struct {
 	SystemMode string
 }
 
-// Chat answers a conversation, rendered in the model's system mode. A trailing assistant message is continued instead.
+// Chat answers a conversation, rendered in the model's system mode. A trailing assistant message is continued.
 // Events are as those of Generate.
 func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) iter.Seq2[Event, error] {
 	if o == nil {
 		o = &ChatOptions{}
 	}
-	r, err := m.Render(messages, RenderOptions{SystemMode: o.SystemMode, GenerationPrompt: true})
+	ro := RenderOptions{SystemMode: o.SystemMode, GenerationPrompt: true}
+	if n := len(messages); n > 0 && (messages[n-1].Role == "assistant" || messages[n-1].Role == "model") {
+		ro.ContinueFinal = true
+	}
+	r, err := m.Render(messages, ro)
 	if err != nil {
 		return func(yield func(Event, error) bool) { yield(Event{ID: -1}, err) }
 	}
@@ -37,8 +45,11 @@ func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) it
 type RenderOptions struct {
 	// SystemMode overrides Options.SystemMode when it is not empty.
 	SystemMode string
-	// GenerationPrompt ends the prompt where the model's next turn begins; a trailing assistant message is then continued.
+	// GenerationPrompt ends the prompt where a new turn of the model begins. All modes but strict and custom continue a
+	// trailing assistant message instead, as with ContinueFinal.
 	GenerationPrompt bool
+	// ContinueFinal ends the prompt inside the last message, which must be the assistant's (in mode custom: anybody's).
+	ContinueFinal bool
 }
 
 // Rendered is a conversation as the model sees it.
@@ -55,6 +66,59 @@ type Segment = template.Segment
 
 // Render shows the prompt that Chat makes of a conversation.
 func (t *Text) Render(messages []Message, o RenderOptions) (*Rendered, error) {
+	list := make([]template.Message, len(messages))
+	for i, m := range messages {
+		list[i] = template.Message(m)
+	}
+	return t.render(o, nil, func(mode template.Mode, custom *template.Custom, to template.Options) ([]Segment, error) {
+		if custom != nil {
+			return custom.Render(list, to)
+		}
+		return template.Render(mode, list, to)
+	})
+}
+
+// RenderJSON is Render for a JSON array of messages as Hugging Face transformers takes them. In mode custom the template sees
+// all that they say; the other modes know role and content (null or none: empty), and a warning names what else there was.
+func (t *Text) RenderJSON(messages json.RawMessage, o RenderOptions) (*Rendered, error) {
+	list, unknown, parseErr := parseMessages(messages)
+	return t.render(o, unknown, func(mode template.Mode, custom *template.Custom, to template.Options) ([]Segment, error) {
+		if custom != nil {
+			return custom.RenderJSON(messages, to)
+		}
+		if parseErr != nil {
+			return nil, parseErr
+		}
+		return template.Render(mode, list, to)
+	})
+}
+
+// parseMessages reads messages for the built-in modes, and says which of their names these don't use.
+func parseMessages(messages json.RawMessage) (list []template.Message, unknown []string, err error) {
+	var raw []map[string]json.RawMessage
+	if err := json.Unmarshal(messages, &raw); err != nil {
+		return nil, nil, fmt.Errorf("messages: want an array of objects with role and content: %w", err)
+	}
+	for i, m := range raw {
+		var x template.Message
+		for name, field := range map[string]*string{"role": &x.Role, "content": &x.Content} {
+			if v, ok := m[name]; ok {
+				if err := json.Unmarshal(v, field); err != nil {
+					return nil, nil, fmt.Errorf("message %d: %s: want text, found %.40s", i, name, v)
+				}
+			}
+			delete(m, name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			unknown = append(unknown, fmt.Sprintf("message %d: %.40q is no part of the prompt in this mode", i, name))
+		}
+		list = append(list, x)
+	}
+	return list, unknown, nil
+}
+
+// render resolves the mode, calls by, and encodes what it gives. unknown are warnings that the built-in modes owe.
+func (t *Text) render(o RenderOptions, unknown []string, by func(template.Mode, *template.Custom, template.Options) ([]Segment, error)) (*Rendered, error) {
 	mode, custom := t.mode, t.custom
 	if o.SystemMode != "" {
 		var err error
@@ -62,22 +126,14 @@ func (t *Text) Render(messages []Message, o RenderOptions) (*Rendered, error) {
 			return nil, err
 		}
 	}
-	list := make([]template.Message, len(messages))
-	for i, m := range messages {
-		list[i] = template.Message(m)
-	}
-	opts := template.Options{AddGenerationPrompt: o.GenerationPrompt}
-	var segments []Segment
-	var err error
-	if custom != nil {
-		segments, err = custom.Render(list, opts)
-	} else {
-		segments, err = template.Render(mode, list, opts)
-	}
+	segments, err := by(mode, custom, template.Options{AddGenerationPrompt: o.GenerationPrompt, ContinueFinal: o.ContinueFinal})
 	if err != nil {
 		return nil, err
 	}
 	r := &Rendered{Text: template.Text(segments), Segments: segments}
+	if custom == nil {
+		r.Warnings = unknown
+	}
 	if t.tok == nil {
 		return r, nil
 	}

@@ -273,3 +273,28 @@ func TestPresetExactChangesLittle(t *testing.T) {
 		t.Errorf("largest difference of logits %v, want above 0 and below 3", worst)
 	}
 }
+
+// A trailing assistant message is continued in every mode, by custom templates too.
+func TestTrailingAnswerIsContinued(t *testing.T) {
+	messages := append(user("What is the capital of France?"), systemgemma.Message{Role: "assistant", Content: "The capital of"})
+	const source = "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<end_of_turn>\n{% endfor %}"
+	for _, o := range []systemgemma.Options{{}, {SystemMode: "strict"}, {Template: source}} {
+		r := collect(t, open(t, "", &o), messages, nil)
+		if r.Text != " France is Paris." {
+			t.Errorf("%+v: %q, want what continues the answer", o, r.Text)
+		}
+	}
+}
+
+func TestRenderJSON(t *testing.T) {
+	m := open(t, "", nil)
+	r, err := m.RenderJSON([]byte(`[{"role":"user","content":"Hi","name":"bob"},{"role":"assistant","content":null}]`), systemgemma.RenderOptions{SystemMode: "merge"})
+	if err != nil || r.Text != "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n<end_of_turn>\n" || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "name") {
+		t.Errorf("rendered %+v, %v", r, err)
+	}
+	for _, s := range []string{"", "{}", "[1]", `[{"role":"user","content":["x"]}]`, `[{"role":1}]`, "[]", "null"} {
+		if r, err := m.RenderJSON([]byte(s), systemgemma.RenderOptions{}); err == nil {
+			t.Errorf("RenderJSON(%s) = %q, want an error", s, r.Text)
+		}
+	}
+}

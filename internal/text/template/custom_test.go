@@ -39,7 +39,8 @@ func TestCustomCannotBeForged(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		messages := conversation().Draw(t, "messages")
-		o := Options{AddGenerationPrompt: rapid.Bool().Draw(t, "prompt")}
+		last := messages[len(messages)-1].Role
+		o := Options{AddGenerationPrompt: rapid.Bool().Draw(t, "prompt"), ContinueFinal: (last == "assistant" || last == "model") && rapid.Bool().Draw(t, "continue")}
 		segments, err := c.Render(messages, o)
 		if err != nil {
 			return // a late system message to be continued is dropped by this template
@@ -55,12 +56,11 @@ func TestCustomCannotBeForged(t *testing.T) {
 			if m.Role != "system" {
 				want += 2
 			}
-			if last := i == len(messages)-1; last && o.AddGenerationPrompt {
-				if m.Role == "assistant" || m.Role == "model" {
-					want--
-				} else {
-					want++
-				}
+			switch last := i == len(messages)-1; {
+			case last && o.ContinueFinal:
+				want--
+			case last && o.AddGenerationPrompt:
+				want++
 			}
 		}
 		if markers != want {
@@ -81,13 +81,28 @@ func TestCustomReportsTheTemplatesError(t *testing.T) {
 	if _, err := ParseCustom("{% if %}"); !errors.As(err, &fault) || fault.Kind != jinja.Syntax {
 		t.Errorf("syntax error: %v", err)
 	}
-	for name, messages := range map[string][]Message{"empty": nil, "role": {{"wizard", "x"}}, "continue": {{"user", "x"}, {"assistant", "y"}}} {
+	for name, messages := range map[string][]Message{"empty": nil, "not printed": {{"user", "x"}, {"assistant", "y"}}} {
 		c, err := ParseCustom("{{ messages[0].content }}")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Render(messages, Options{AddGenerationPrompt: true}); err == nil {
+		if _, err := c.Render(messages, Options{ContinueFinal: true}); err == nil {
 			t.Errorf("%s: want an error", name)
 		}
+	}
+}
+
+func TestRenderJSONRefuses(t *testing.T) {
+	c, err := ParseCustom("{{ messages[0].content }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"", "{}", "[1]", "[]", `[{"role":"user","content":"x"}`, strings.Repeat("[", 1<<16)} {
+		if got, err := c.RenderJSON([]byte(s), Options{}); err == nil {
+			t.Errorf("RenderJSON(%.30q) = %v, want an error", s, got)
+		}
+	}
+	if _, err := c.RenderJSON([]byte(`[{"role":"assistant","content":["x"]}]`), Options{ContinueFinal: true}); err == nil {
+		t.Error("content that is no text, to be continued: want an error")
 	}
 }

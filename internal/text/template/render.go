@@ -42,7 +42,11 @@ func Render(mode Mode, messages []Message, o Options) ([]Segment, error) {
 		return nil, err
 	}
 	last, _ := partOf(0, messages[len(messages)-1].Role) // its role is known to be good
-	b.turns(turns, o.AddGenerationPrompt, last == modelPart)
+	open := last == modelPart && (o.ContinueFinal || o.AddGenerationPrompt && mode != Strict)
+	if o.ContinueFinal && !open {
+		return nil, fmt.Errorf("continue the final message: want one of the assistant, found one of the %s", messages[len(messages)-1].Role)
+	}
+	b.turns(turns, open, o.AddGenerationPrompt)
 	return b, nil
 }
 
@@ -74,10 +78,10 @@ func add(turns []turn, role string, texts ...string) []turn {
 	return append(turns, turn{role, texts})
 }
 
-// turns writes all turns. With a generation prompt the model's turn stays open at the end: its own last one, or a new one.
-func (b *builder) turns(turns []turn, prompt, modelsLast bool) {
+// turns writes all turns. The last one stays open, or a new one of the model is opened, or neither.
+func (b *builder) turns(turns []turn, open, prompt bool) {
 	for i, t := range turns {
-		if prompt && modelsLast && i == len(turns)-1 {
+		if open && i == len(turns)-1 {
 			b.open("model", t.joined())
 			return
 		}

@@ -16,9 +16,11 @@ type Message struct {
 
 // Options say how a prompt ends.
 type Options struct {
-	// AddGenerationPrompt ends the prompt where the model's turn begins. A trailing assistant message is then continued:
-	// the prompt ends inside it.
+	// AddGenerationPrompt ends the prompt where a new turn of the model begins. The built-in modes but strict continue a
+	// trailing assistant message instead, as with ContinueFinal.
 	AddGenerationPrompt bool
+	// ContinueFinal ends the prompt inside the last message. In built-in modes that must be the assistant's.
+	ContinueFinal bool
 }
 
 // Segment is a part of a prompt. Control text holds markers only and is encoded with control tokens parsed; all other text

@@ -70,6 +70,12 @@ func TestPolicy(t *testing.T) {
 	if got, want := render(t, Merge, false, "user", "assistant"), "<bos>[user/A][model/B]"; got != want {
 		t.Errorf("without generation prompt: %s, want %s", got, want)
 	}
+	if got, want := render(t, Strict, true, "user", "assistant"), "<bos>[user/A][model/B][model/"; got != want {
+		t.Errorf("strict with generation prompt: %s, want %s", got, want)
+	}
+	if _, err := Render(Merge, []Message{{"user", "A"}}, Options{ContinueFinal: true}); err == nil {
+		t.Error("a user's message to be continued: want an error")
+	}
 }
 
 func TestParseMode(t *testing.T) {
@@ -124,7 +130,7 @@ func TestNothingIsLostOrForged(t *testing.T) {
 				t.Fatalf("%s: %v", mode, err)
 			}
 			check(t, segments)
-			if last := messages[len(messages)-1]; o.AddGenerationPrompt && (last.Role == "assistant" || last.Role == "model") {
+			if last := messages[len(messages)-1]; mode != Strict && o.AddGenerationPrompt && (last.Role == "assistant" || last.Role == "model") {
 				end := segments[len(segments)-1]
 				if name, text, _ := strings.Cut(end.Text, "\n"); end.Control || name != "model" || !strings.HasSuffix(text, trim(last.Content)) {
 					t.Fatalf("%s: ends with %q, want the open turn of the model with %q", mode, end.Text, trim(last.Content))

@@ -48,7 +48,7 @@ func renderJSON(t testing.TB, source string, vars json.RawMessage) (string, erro
 	if err != nil {
 		return "", err
 	}
-	v, err := fromJSON(vars)
+	v, err := FromJSON(vars)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestGoldenRendered(t *testing.T) {
 		Name     string
 		Messages json.RawMessage
 	}](t, filepath.Join(dir, "conversations.jsonl")) {
-		v, err := fromJSON(c.Messages)
+		v, err := FromJSON(c.Messages)
 		if err != nil {
 			t.Fatal(err)
 		}
