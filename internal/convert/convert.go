@@ -80,7 +80,7 @@ func plusOne(t *checkpoint.Tensor, already bool) ([]float32, error) {
 // pack arranges a row-major matrix piece by piece.
 func pack(ctx context.Context, t *checkpoint.Tensor, layout quant.Layout, crew *parallel.Crew, emit func(*quant.Matrix) error) error {
 	rows, cols := t.Shape[0], t.Shape[1]
-	step := quant.PaddedRows(min(rows, max(1, pieceBytes/(cols*layout.ElementSize()))))
+	step := quant.PaddedRows(min(rows, max(1, pieceBytes/layout.RowBytes(cols))))
 	buffers := make([]float32, crew.Workers()*cols)
 	for first := 0; first < rows; first += step {
 		if err := context.Cause(ctx); err != nil {

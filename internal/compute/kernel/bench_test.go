@@ -18,12 +18,23 @@ func products(k, tokens int) []product {
 	panel, as := make([]uint8, PanelSize(k, tokens)), make([]float32, tokens)
 	x, out := make([]float32, PanelSize(k, tokens)), make([]float32, 16*tokens)
 	ws, sum := make([]float32, 16), make([]int32, 16)
+	blocks, tokenwise := groupPanel(k, tokens, 32), groupPanel(k, tokens, 128)
+	halves, mins, floats := make([]byte, k), make([]byte, k), make([]byte, k/2)
 	return []product{
 		{"W8C", 16 * k, func(w []byte) { MulW8C(out, 16, w, ws, sum, panel, tokens, as) }},
+		{"W8G", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrip{w, halves, nil, true, 32}, blocks) }},
+		{"W8G-g128-token", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrip{w, floats, nil, false, 128}, tokenwise) }},
+		{"W4G", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrip{w, halves, nil, true, 32}, blocks) }},
+		{"W4G-min", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrip{w, halves, mins, true, 32}, blocks) }},
 		{"F32", 64 * k, func(w []byte) { MulF32(out, 16, w, x, tokens, tokens) }},
 		{"BF16", 32 * k, func(w []byte) { MulBF16(out, 16, w, x, tokens, tokens) }},
 		{"F16", 32 * k, func(w []byte) { MulF16(out, 16, w, x, tokens, tokens) }},
 	}
+}
+
+func groupPanel(k, tokens, step int) *GroupPanel {
+	width := PanelWidth(tokens)
+	return &GroupPanel{make([]uint8, PanelSize(k, width)), make([]uint32, GroupWords(k, step, width)), make([]float32, tokens), width, step}
 }
 
 // best measures f, which does the given work, many times and reports the fastest and the median run: other programs on the

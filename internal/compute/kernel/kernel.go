@@ -26,8 +26,14 @@ type table struct {
 	mulBF16 func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 	mulF16  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 
+	mulW8G mulGroups
+	mulW4G mulGroups
+
 	absMax   func(x []float32) uint32
 	quantize func(dst *uint8, stride int, x []float32, scale float32)
+
+	quantizeSigned func(dst *uint8, stride int, x []float32, scale float32) // quantize without bias
+	quantizeBlocks func(dst *uint8, stride int, words *uint32, width int, x []float32)
 
 	sumSquares func(x []float32) float32
 	scaleMul   func(dst, x, w []float32, s float32)

@@ -11,11 +11,35 @@ import (
 
 // New returns a matrix of zeros. Its data lies outside Go's heap, in block, which the caller frees.
 func New(l Layout, rows, cols int) (m *Matrix, block *offheap.Block, err error) {
-	block, err = offheap.Alloc(DataSize(l, rows, cols))
+	return NewGrouped(l, Grouping{}, rows, cols)
+}
+
+// NewGrouped is New for layouts with scales per group, which lie in the block too.
+func NewGrouped(l Layout, g Grouping, rows, cols int) (m *Matrix, block *offheap.Block, err error) {
+	if err := g.validate(l, cols); err != nil {
+		return nil, nil, fmt.Errorf("new matrix: %w", err)
+	}
+	data, scales := DataSize(l, rows, cols), 0
+	if l.Grouped() {
+		scales = g.ScaleBytes(rows, cols)
+	}
+	at := (data + 63) &^ 63 // scales begin at a multiple of 64, as do minima
+	size, mins := at+scales, (at+scales+63)&^63
+	if g.Mins {
+		size = mins + scales
+	}
+	block, err = offheap.Alloc(size)
 	if err != nil {
 		return nil, nil, err
 	}
-	m = &Matrix{Layout: l, Rows: rows, Cols: cols, Data: block.Bytes()}
+	b := block.Bytes()
+	m = &Matrix{Layout: l, Rows: rows, Cols: cols, Data: b[:data:data], Grouping: g}
+	if l.Grouped() {
+		m.Scales = b[at : at+scales : at+scales]
+	}
+	if g.Mins {
+		m.Mins = b[mins:size:size]
+	}
 	if l == W8C {
 		m.Scale, m.RowSum = make([]float32, PaddedRows(rows)), make([]int32, PaddedRows(rows))
 	}
@@ -49,6 +73,8 @@ func (m *Matrix) PackRow(r int, w []float32) {
 		}
 	case W8C:
 		m.Scale[r], m.RowSum[r] = packW8C(d, lane, w)
+	case W8G, W4G:
+		m.packGroups(r, w)
 	}
 }
 
@@ -95,11 +121,17 @@ func (m *Matrix) Row(dst []float32, r int) {
 		for k := range dst {
 			dst[k] = float32(int8(d[k/4*64+4*lane+k%4])) * m.Scale[r]
 		}
+	case W8G, W4G:
+		m.groupRow(dst, r)
 	}
 }
 
-// StripF32 writes strip s of a W8C matrix to dst in the order of an F32 strip, shape [PaddedCols][16], without rounding.
+// StripF32 writes strip s of an integer layout to dst in the order of an F32 strip, shape [PaddedCols][16]: the values of Row.
 func (m *Matrix) StripF32(dst []float32, s int) {
+	if m.Layout.Grouped() {
+		m.groupStripF32(dst, s)
+		return
+	}
 	d := m.Strip(s)
 	scale := m.Scale[s*StripRows : (s+1)*StripRows]
 	for k := range PaddedCols(m.Cols) {

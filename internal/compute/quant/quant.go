@@ -20,9 +20,14 @@ const (
 	BF16
 	// F16 is IEEE half precision, shape [strips][cols][16 rows].
 	F16
+	// W8G is int8 in [-128, 127], ordered as W8C, with a scale and perhaps a minimum per row and group of columns: Grouping.
+	W8G
+	// W4G is 4 bits, shape [strips][cols/8][16 rows][4 bytes]: byte j holds column j low and column j+4 high. A weight is
+	// scale*(q-8), or scale*q + min.
+	W4G
 )
 
-var layoutNames = map[Layout]string{W8C: "W8C", F32: "F32", BF16: "BF16", F16: "F16"}
+var layoutNames = map[Layout]string{W8C: "W8C", F32: "F32", BF16: "BF16", F16: "F16", W8G: "W8G", W4G: "W4G"}
 
 // String gives the layout's name as files and `show` print it.
 func (l Layout) String() string {
@@ -39,19 +44,29 @@ func ParseLayout(s string) (Layout, error) {
 			return l, nil
 		}
 	}
-	return 0, fmt.Errorf("layout: want W8C, F32, BF16 or F16, found %q", s)
+	return 0, fmt.Errorf("layout: want W8C, W8G, W4G, F32, BF16 or F16, found %q", s)
 }
 
-// ElementSize is the number of bytes of one weight.
-func (l Layout) ElementSize() int {
+// bits is the number of bits of one weight.
+func (l Layout) bits() int {
 	switch l {
-	case W8C:
-		return 1
-	case F32:
+	case W4G:
 		return 4
+	case W8C, W8G:
+		return 8
+	case F32:
+		return 32
 	default:
-		return 2
+		return 16
 	}
+}
+
+// RowBytes is the number of bytes that one row takes, its scales apart.
+func (l Layout) RowBytes(cols int) int {
+	if l == W4G {
+		return (cols + 7) &^ 7 / 2
+	}
+	return PaddedCols(cols) * l.bits() / 8
 }
 
 // StripRows is the number of output rows that one strip holds.
@@ -70,11 +85,14 @@ type Matrix struct {
 	Data       []byte    // PaddedRows*PaddedCols weights in Layout's order, 64-byte aligned
 	Scale      []float32 // W8C: per row, len PaddedRows; nil otherwise
 	RowSum     []int32   // W8C: sum of each row's int8 weights, len PaddedRows; nil otherwise
+
+	Grouping     Grouping // W8G and W4G; zero otherwise
+	Scales, Mins []byte   // W8G and W4G: [strips][groups][16 rows], Grouping's type, 64-byte aligned; Mins may be nil
 }
 
 // DataSize is the number of bytes that a matrix's Data has.
 func DataSize(l Layout, rows, cols int) int {
-	return PaddedRows(rows) * PaddedCols(cols) * l.ElementSize()
+	return PaddedRows(rows) * l.RowBytes(cols)
 }
 
 // Strips is the number of 16-row strips.
@@ -82,7 +100,7 @@ func (m *Matrix) Strips() int { return PaddedRows(m.Rows) / StripRows }
 
 // Strip returns the bytes of strip s.
 func (m *Matrix) Strip(s int) []byte {
-	n := StripRows * PaddedCols(m.Cols) * m.Layout.ElementSize()
+	n := StripRows * m.Layout.RowBytes(m.Cols)
 	return m.Data[s*n : (s+1)*n : (s+1)*n]
 }
 
@@ -99,6 +117,24 @@ func (m *Matrix) Validate() error {
 	}
 	if m.Layout == W8C && (len(m.Scale) != PaddedRows(m.Rows) || len(m.RowSum) != PaddedRows(m.Rows)) {
 		return fmt.Errorf("scales and row sums: want %d each, found %d and %d", PaddedRows(m.Rows), len(m.Scale), len(m.RowSum))
+	}
+	return m.validateGroups()
+}
+
+func (m *Matrix) validateGroups() error {
+	if err := m.Grouping.validate(m.Layout, m.Cols); err != nil {
+		return err
+	}
+	wantScales, wantMins := 0, 0
+	if m.Layout.Grouped() {
+		wantScales = m.Grouping.ScaleBytes(m.Rows, m.Cols)
+	}
+	if m.Grouping.Mins {
+		wantMins = wantScales
+	}
+	if len(m.Scales) != wantScales || len(m.Mins) != wantMins || (m.Mins != nil) != m.Grouping.Mins {
+		return fmt.Errorf("group scales and minima: want %d and %d bytes for %dx%d %s, found %d and %d",
+			wantScales, wantMins, m.Rows, m.Cols, Format(m.Layout, m.Grouping), len(m.Scales), len(m.Mins))
 	}
 	return nil
 }
