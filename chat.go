@@ -97,7 +97,7 @@ func (t *Text) RenderJSON(messages json.RawMessage, o RenderOptions) (*Rendered,
 func parseMessages(messages json.RawMessage) (list []template.Message, unknown []string, err error) {
 	var raw []map[string]json.RawMessage
 	if err := json.Unmarshal(messages, &raw); err != nil {
-		return nil, nil, fmt.Errorf("messages: want an array of objects with role and content: %w", err)
+		return nil, nil, fmt.Errorf("messages: want an array of objects with role and content, found %.40s", messages)
 	}
 	for i, m := range raw {
 		var x template.Message

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"github.com/systemgemma/systemgemma"
@@ -23,8 +24,9 @@ func (*templateCmd) Help() string {
 }
 
 type templateRequest struct {
-	Messages            []systemgemma.Message `json:"messages"`
-	AddGenerationPrompt bool                  `json:"add_generation_prompt"`
+	Messages             json.RawMessage `json:"messages"`
+	AddGenerationPrompt  bool            `json:"add_generation_prompt"`
+	ContinueFinalMessage bool            `json:"continue_final_message"`
 }
 
 type templateResponse struct {
@@ -51,7 +53,9 @@ func (c *templateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	defer t.Close()
 	if c.Prompt == nil {
-		return eachLine(ctx, env, func(_ context.Context, _ int, r *templateRequest) (*templateResponse, error) { return render(t, r) })
+		return eachLine(ctx, env, func(_ context.Context, _ int, r *templateRequest) (*templateResponse, error) {
+			return render(env, t, r)
+		})
 	}
 	messages := []systemgemma.Message{{Role: "user", Content: *c.Prompt}}
 	if system != "" {
@@ -67,13 +71,13 @@ func (c *templateCmd) Run(ctx context.Context, env *Env) error {
 	return write(env.Stdout, chat.Prompt(r)+"\n")
 }
 
-func render(t *systemgemma.Text, r *templateRequest) (*templateResponse, error) {
+func render(env *Env, t *systemgemma.Text, r *templateRequest) (*templateResponse, error) {
 	if r.Messages == nil {
 		return nil, errors.New("messages: want a list, found none")
 	}
-	x, err := t.Render(r.Messages, systemgemma.RenderOptions{GenerationPrompt: r.AddGenerationPrompt})
+	x, err := t.RenderJSON(r.Messages, systemgemma.RenderOptions{GenerationPrompt: r.AddGenerationPrompt, ContinueFinal: r.ContinueFinalMessage})
 	if err != nil {
 		return nil, err
 	}
-	return &templateResponse{x.Text, x.IDs}, nil
+	return &templateResponse{x.Text, x.IDs}, warn(env, x.Warnings)
 }
