@@ -11,6 +11,7 @@ import (
 type Machine struct {
 	OS              string   `json:"os"`
 	Arch            string   `json:"arch"`
+	CPU             string   `json:"cpu,omitempty"`    // its name, as far as the system knows it
 	CPUs            int      `json:"cpus"`             // processors that this process may use
 	Threads         int      `json:"threads"`          // that a model uses by default
 	Kernel          string   `json:"kernel"`           // set of compute kernels in use
@@ -26,6 +27,7 @@ func ThisMachine() (Machine, error) {
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: parallel.Cores(),
 		Kernel: kernel.Name(), Kernels: kernel.Names(),
 	}
+	m.lookAtCPU()
 	m.lookAtMemory()
 	return m, kernel.Err()
 }

@@ -12,3 +12,16 @@ func (m *Machine) lookAtMemory() {
 		m.PeakMemory = u.Maxrss // bytes on Darwin
 	}
 }
+
+// lookAtCPU asks the kernel.
+func (m *Machine) lookAtCPU() {
+	if name, err := unix.Sysctl("machdep.cpu.brand_string"); err == nil {
+		m.CPU = name
+	}
+}
+
+// cacheBytes is 0: not known.
+func cacheBytes() int64 { return 0 }
+
+// ResetPeakMemory makes PeakMemory count from now on, and says whether this system can do that.
+func ResetPeakMemory() bool { return false }

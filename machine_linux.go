@@ -3,6 +3,7 @@ package systemgemma
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -28,4 +29,46 @@ func readKiB(path string, want map[string]*int64) {
 			*want[fields[0]] = n << 10
 		}
 	}
+}
+
+// lookAtCPU reads /proc, which names x86 CPUs, and else the device tree, which names the board.
+func (m *Machine) lookAtCPU() {
+	if f, err := os.Open("/proc/cpuinfo"); err == nil {
+		defer f.Close()
+		for lines := bufio.NewScanner(f); m.CPU == "" && lines.Scan(); {
+			if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
+				m.CPU = strings.TrimSpace(value)
+			}
+		}
+	}
+	if model, err := os.ReadFile("/proc/device-tree/model"); err == nil && m.CPU == "" {
+		m.CPU = strings.TrimRight(string(model), "\x00\n")
+	}
+}
+
+// cacheBytes is the size of the largest cache of the first processor, 0 if the system does not tell.
+func cacheBytes() (most int64) {
+	files, _ := filepath.Glob("/sys/devices/system/cpu/cpu0/cache/index*/size") // the pattern is well formed
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		number, unit := strings.TrimRight(strings.TrimSpace(string(text)), "KM"), int64(1)
+		switch {
+		case strings.Contains(string(text), "K"):
+			unit = 1 << 10
+		case strings.Contains(string(text), "M"):
+			unit = 1 << 20
+		}
+		if n, err := strconv.ParseInt(number, 10, 32); err == nil {
+			most = max(most, n*unit)
+		}
+	}
+	return most
+}
+
+// ResetPeakMemory makes PeakMemory count from now on, and says whether this system can do that.
+func ResetPeakMemory() bool {
+	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 }

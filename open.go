@@ -65,14 +65,8 @@ func Open(name string, o *Options) (*Model, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if err := kernel.Err(); err != nil {
+	if err := o.check(); err != nil {
 		return nil, err
-	}
-	if o.Threads < 0 {
-		return nil, fmt.Errorf("threads: want 0 (all) or more, found %d", o.Threads)
-	}
-	if o.Preset != PresetDefault && o.Preset != PresetExact {
-		return nil, fmt.Errorf("preset: want exact or none, found %q", o.Preset)
 	}
 	ck, err := openCheckpoint(name, checkpoint.Open)
 	if err != nil {
@@ -84,6 +78,17 @@ func Open(name string, o *Options) (*Model, error) {
 		return nil, fmt.Errorf("open %s: %w", displayName(name), err)
 	}
 	return m, nil
+}
+
+// check reports options that no model can have.
+func (o *Options) check() error {
+	if o.Threads < 0 {
+		return fmt.Errorf("threads: want 0 (all) or more, found %d", o.Threads)
+	}
+	if o.Preset != PresetDefault && o.Preset != PresetExact {
+		return fmt.Errorf("preset: want exact or none, found %q", o.Preset)
+	}
+	return kernel.Err()
 }
 
 func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {

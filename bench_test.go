@@ -1,0 +1,254 @@
+package systemgemma
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func openTiny(t *testing.T, weights string) *Model {
+	t.Helper()
+	m, err := OpenSynthetic("tiny", weights, &Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// One result comes for each prompt length and for decoding, at each depth, with each number of threads, in this order.
+func TestBenchMeasuresAll(t *testing.T) {
+	m := openTiny(t, "w8a8")
+	o := BenchOptions{Prefill: []int{3, 20}, Decode: 2, Depths: []int{0, 65}, Threads: []int{1, 2}, Repeat: 2}
+	o.Rooflines = []Roofline{{Threads: 2, ReadBandwidth: Spread{1, 2, 4}, Int8Peak: Spread{10, 20, 100}}}
+	var got []BenchResult
+	for r, err := range m.Bench(t.Context(), o) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.TokS; !(s.Min > 0 && s.Min <= s.Median && s.Median <= s.Max) {
+			t.Errorf("%+v: spread is out of order", r)
+		}
+		if (r.Roofline > 0) != (r.Threads == 2) {
+			t.Errorf("%+v: want a share with 2 threads, where the roof is known", r)
+		}
+		r.TokS, r.Roofline = Spread{}, 0
+		got = append(got, r)
+	}
+	var want []BenchResult
+	for _, threads := range []int{1, 2} {
+		for _, depth := range []int{0, 65} {
+			for _, n := range []int{3, 20} {
+				want = append(want, BenchResult{Test: BenchPrefill, Type: "w8a8", Tokens: n, Depth: depth, Threads: threads})
+			}
+			want = append(want, BenchResult{Test: BenchDecode, Type: "w8a8", Tokens: 2, Depth: depth, Threads: threads})
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// The share of the roof follows from bytes and operations of the tiny shape, counted here by hand.
+func TestShareOfTheRoof(t *testing.T) {
+	m := openTiny(t, "w8a8")
+	b, err := m.newBench(t.Context(), 1, &BenchOptions{Rooflines: []Roofline{{Threads: 1, ReadBandwidth: Spread{0, 0, 10}, Int8Peak: Spread{0, 0, 100}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	const (
+		layer = 2*512*512 + 2*256*512 + 3*2048*512 // q, o; k, v; gate, up, down: weights
+		rows  = 4*(512+256+256+512+2048+2048+512) + 8192
+		head  = 8192 * 512
+		kv    = 4 * 2 * 256 * 2 // bytes of a position, f16
+	)
+	got := b.share(&BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}})
+	if want := 100 * 2.0 * (4*layer + head/10.0) * 1000 / 100e9; math.Abs(got/want-1) > 1e-9 {
+		t.Errorf("prefill: %v %%, want %v", got, want)
+	}
+	got = b.share(&BenchResult{Test: BenchDecode, Tokens: 3, Depth: 100, TokS: Spread{Median: 1000}})
+	if want := 100 * (4*layer + head + 8*rows + 102*kv) * 1000 / 10e9; math.Abs(got/want-1) > 1e-9 { // tokens see 101, 102 and 103 positions
+		t.Errorf("decode: %v %%, want %v", got, want)
+	}
+	if weights, bytes := m.BenchMemory(65); weights != 4*layer+head+8*rows || bytes != 128*kv {
+		t.Errorf("memory: %d and %d bytes, want %d and %d", weights, bytes, 4*layer+head+8*rows, 128*kv)
+	}
+}
+
+// Float weights have no int8 roof, and a local window bounds what a token reads.
+func TestShareWithoutRoof(t *testing.T) {
+	m := openTiny(t, "bf16")
+	b, err := m.newBench(t.Context(), 1, &BenchOptions{Rooflines: []Roofline{{Threads: 1, ReadBandwidth: Spread{0, 0, 10}, Int8Peak: Spread{0, 0, 100}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if got := b.share(&BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}}); got != 0 {
+		t.Errorf("prefill of bf16: %v %%, want none", got)
+	}
+	if got := b.share(&BenchResult{Test: BenchDecode, Tokens: 1, TokS: Spread{Median: 1}}); got <= 0 {
+		t.Errorf("decode of bf16: %v %%, want more", got)
+	}
+	if got, want := b.kvBytes(6000), float64((2*6000+2*4096)*2*256*4); got != want {
+		t.Errorf("6000 positions: %v bytes, want %v", got, want)
+	}
+}
+
+// Returning to a depth that local layers have forgotten computes it anew.
+func TestSeekBeyondTheWindow(t *testing.T) {
+	m := openTiny(t, "w8a8")
+	m.weights.Config.SlidingWindow = 64
+	defer func() { m.weights.Config.SlidingWindow = 4096 }()
+	b, err := m.newBench(t.Context(), 2, &BenchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	for _, depth := range []int{200, 500, 200, 0, 130} {
+		if err := b.seek(depth); err != nil || b.cache.Len() != depth {
+			t.Fatalf("seek(%d): %d tokens, %v", depth, b.cache.Len(), err)
+		}
+		if err := b.prefill(100); err != nil || b.cache.Len() != depth+100 {
+			t.Fatalf("prefill at %d: %d tokens, %v", depth, b.cache.Len(), err)
+		}
+	}
+}
+
+func TestBenchRefuses(t *testing.T) {
+	m := openTiny(t, "w8a8")
+	for want, o := range map[string]BenchOptions{
+		"prefill: want at least 1 token, found 0": {Prefill: []int{5, 0}},
+		"decode -1":   {Decode: -1},
+		"repeat -2":   {Repeat: -2},
+		"threads [0]": {Threads: []int{0}},
+		"depths [-1]": {Depths: []int{-1}},
+		"depth 8000 and 512 tokens: context length":   {Depths: []int{0, 8000}, Prefill: []int{512}},
+		"depth 8192 and 1 tokens: context length exc": {Depths: []int{8192}, Decode: 1},
+	} {
+		n := 0
+		for _, err := range m.Bench(t.Context(), o) {
+			if n++; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", o, err, want)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%+v: %d results, want one error", o, n)
+		}
+	}
+}
+
+// Cancelling ends the measurement with ctx's error; no longer wanting results ends it without.
+func TestBenchEndsEarly(t *testing.T) {
+	m := openTiny(t, "w8a8")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last error
+	n := 0
+	for _, err := range m.Bench(ctx, BenchOptions{Prefill: []int{2, 2, 2}, Repeat: 1}) {
+		n++
+		last = err
+		cancel()
+	}
+	if n != 2 || !errors.Is(last, context.Canceled) {
+		t.Errorf("%d results, the last %v; want one and context.Canceled", n, last)
+	}
+	n = 0
+	for range m.Bench(t.Context(), BenchOptions{Prefill: []int{2, 2, 2}, Repeat: 1}) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d results after break", n)
+	}
+	if _, err := MeasureRoofline(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("roofline: %v, want context.Canceled", err)
+	}
+}
+
+func TestSpreadOf(t *testing.T) {
+	for _, c := range []struct {
+		x    []float64
+		want Spread
+	}{
+		{[]float64{3}, Spread{3, 3, 3}}, {[]float64{4, 2}, Spread{2, 3, 4}}, {[]float64{9, 1, 5}, Spread{1, 5, 9}}, {[]float64{4, 1, 2, 10}, Spread{1, 3, 10}},
+	} {
+		if got := SpreadOf(slices.Clone(c.x)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.x, got, c.want)
+		}
+	}
+}
+
+// A synthetic model answers ids with ids, the same every time, and describes itself.
+func TestOpenSynthetic(t *testing.T) {
+	for _, weights := range SyntheticTypes() {
+		m := openTiny(t, weights)
+		var ids []int32
+		for e, err := range m.Generate(t.Context(), Prompt{IDs: []int32{2, 3}}, &GenerateOptions{MaxTokens: 3}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Result != nil {
+				ids = e.Result.IDs
+			}
+		}
+		if len(ids) != 3 {
+			t.Errorf("%s: %d tokens, want 3", weights, len(ids))
+		}
+		if i := m.Info(); i.Name != "synthetic tiny" || i.Format != "synthetic" || i.Config.HiddenSize != 512 || i.Parameters != 19931648 || i.Vocabulary != 0 {
+			t.Errorf("%s: %s, %s, %d parameters", weights, i.Name, i.Format, i.Parameters)
+		}
+		if m.weightType() != weights {
+			t.Errorf("type %s, want %s", m.weightType(), weights)
+		}
+	}
+	for _, c := range []struct{ shape, weights, want string }{
+		{"3b", "w8a8", "want one of [tiny 2b 9b 27b], found \"3b\""},
+		{"tiny", "w9", "want one of [f32 f16 bf16 w8a8"},
+	} {
+		if _, err := OpenSynthetic(c.shape, c.weights, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v, want %q", c.shape, c.weights, err, c.want)
+		}
+	}
+	if _, err := OpenSynthetic("tiny", "w8a8", &Options{ContextLength: 9000}); err == nil || !strings.Contains(err.Error(), "open synthetic tiny: context length") {
+		t.Errorf("context of 9000: %v", err)
+	}
+	if _, err := OpenSynthetic("tiny", "w8a8", &Options{Threads: -1}); err == nil {
+		t.Error("-1 threads: want an error")
+	}
+}
+
+// What can't fit is refused before memory is taken: 27b in float32 is 109 GB.
+func TestOpenSyntheticForecast(t *testing.T) {
+	machine, err := ThisMachine()
+	if err != nil || machine.MemoryAvailable == 0 || machine.MemoryAvailable > 100e9 {
+		t.Skipf("%d bytes available, %v", machine.MemoryAvailable, err)
+	}
+	_, err = OpenSynthetic("27b", "f32", nil)
+	if err == nil || !strings.Contains(err.Error(), "synthetic 27b f32: want 109.2 GB of memory, found ") {
+		t.Errorf("27b in f32: %v", err)
+	}
+}
+
+func TestMeasureRoofline(t *testing.T) {
+	r, err := MeasureRoofline(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Threads != 2 || r.Instruction == "" || r.BufferBytes < 2<<20 {
+		t.Errorf("%+v", r)
+	}
+	for _, s := range []Spread{r.ReadBandwidth, r.Int8Peak} { // between a slow emulator and far more than any machine
+		if !(s.Min > 0.001 && s.Min <= s.Median && s.Median <= s.Max && s.Max < 1e6) {
+			t.Errorf("%+v: spread makes no sense", r)
+		}
+	}
+	if _, err := MeasureRoofline(t.Context(), 0); err == nil {
+		t.Error("0 threads: want an error")
+	}
+}

@@ -1,0 +1,149 @@
+package systemgemma
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/systemgemma/systemgemma/internal/compute/offheap"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+	"github.com/systemgemma/systemgemma/internal/compute/roofline"
+	"github.com/systemgemma/systemgemma/internal/gemma2"
+)
+
+// Roofline is what this machine can do at best with a number of threads, measured. A prefill of int8 weights can't be faster
+// than Int8Peak divided by the operations of its matrix products, nor decoding than ReadBandwidth divided by the bytes of all
+// weights and of the keys and values that a token sees. For prefill of float weights no roof is measured.
+type Roofline struct {
+	Threads       int
+	ReadBandwidth Spread // GB/s: reading memory in order, from a buffer far larger than the last-level cache
+	Int8Peak      Spread // GOPS: the instruction that the kernels multiply with, in registers; multiply and add are two operations
+	Instruction   string // that instruction
+	BufferBytes   int64
+}
+
+// rooflinePasses is how often each limit is measured, after one time that warms up.
+const rooflinePasses = 7
+
+// MeasureRoofline takes about half a second.
+func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
+	if threads < 1 {
+		return Roofline{}, fmt.Errorf("threads: want at least 1, found %d", threads)
+	}
+	crew := parallel.New(threads)
+	defer crew.Close()
+	r := Roofline{Threads: threads, Instruction: roofline.Instruction(), BufferBytes: readBuffer()}
+	block, err := offheap.Alloc(int(r.BufferBytes))
+	if err != nil {
+		return r, fmt.Errorf("measure read bandwidth: %w", err)
+	}
+	defer block.Free()
+	b := block.Bytes()
+	const part = 512 << 10
+	err = crew.Run(len(b)/part, 1, func(_, lo, hi int) { // memory that was never written may be one page of zeros
+		for i := lo * part; i < hi*part; i += 64 {
+			b[i] = 1
+		}
+	})
+	if err != nil {
+		return r, err
+	}
+	r.ReadBandwidth, err = repeatedly(ctx, func() (float64, error) {
+		return float64(len(b)), crew.Run(len(b)/part, 4, func(_, lo, hi int) { roofline.Read(b[lo*part : hi*part]) })
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Int8Peak, err = repeatedly(ctx, func() (float64, error) {
+		var ops [256]int64 // 256 parts take about 60 ms of one core
+		err := crew.Run(len(ops), 1, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				ops[i] = roofline.Int8()
+			}
+		})
+		var sum int64
+		for _, x := range ops {
+			sum += x
+		}
+		return float64(sum), err
+	})
+	return r, err
+}
+
+// repeatedly measures how much work is done in a nanosecond.
+func repeatedly(ctx context.Context, work func() (amount float64, err error)) (Spread, error) {
+	var rates []float64
+	for i := range 1 + rooflinePasses {
+		if err := context.Cause(ctx); err != nil {
+			return Spread{}, err
+		}
+		start := time.Now()
+		amount, err := work()
+		if err != nil {
+			return Spread{}, err
+		}
+		if i > 0 {
+			rates = append(rates, amount/float64(time.Since(start).Nanoseconds()))
+		}
+	}
+	return SpreadOf(rates), nil
+}
+
+// readBuffer is four times the largest cache where the system tells its size, within 256 MiB and 1 GiB, and no more than an eighth
+// of the available memory.
+func readBuffer() int64 {
+	n := min(max(4*cacheBytes(), 256<<20), 1<<30)
+	if m, _ := ThisMachine(); m.MemoryAvailable > 0 { // a wrong SYSTEMGEMMA_KERNEL has been reported when the model was opened
+		n = min(n, m.MemoryAvailable/8)
+	}
+	const unit = 2 << 20
+	return max(n/unit*unit, unit)
+}
+
+// share is the median of a result in per cent of the roof, the best that was measured; 0 where there is none.
+func (b *bench) share(r *BenchResult) float64 {
+	if b.roof == nil {
+		return 0
+	}
+	if r.Test == BenchDecode {
+		bytes := float64(b.m.weightBytes()) + b.kvBytes(float64(r.Depth)+float64(r.Tokens+1)/2)
+		if b.m.weights.Embed != b.m.weights.Head {
+			bytes -= float64(matrixBytes(b.m.weights.Embed)) // one row is read
+		}
+		return 100 * r.TokS.Median * bytes / (b.roof.ReadBandwidth.Max * 1e9)
+	}
+	ops := 0.0
+	all := b.m.matrices()
+	for i, x := range all {
+		if !isInteger(x.Layout) || b.m.preset == PresetExact {
+			return 0
+		}
+		tokens := float64(r.Tokens)
+		if i == len(all)-1 {
+			tokens = 1 // the head, for the last token
+		}
+		ops += 2 * tokens * float64(x.Rows) * float64(x.Cols)
+	}
+	return 100 * ops * r.TokS.Median / float64(r.Tokens) / (b.roof.Int8Peak.Max * 1e9)
+}
+
+func isInteger(l quant.Layout) bool { return l != quant.F32 && l != quant.F16 && l != quant.BF16 }
+
+// kvBytes is what a token reads that sees n positions, its own included.
+func (b *bench) kvBytes(n float64) float64 {
+	c := &b.m.weights.Config
+	size := map[gemma2.KVType]float64{gemma2.KVF32: 4, gemma2.KVF16: 2}[b.m.kv]
+	if size == 0 {
+		size = 1
+	}
+	sum := 0.0
+	for _, global := range c.Global {
+		seen := n
+		if !global {
+			seen = min(n, float64(c.SlidingWindow))
+		}
+		sum += seen * 2 * float64(c.NumKVHeads*c.HeadDim) * size
+	}
+	return sum
+}
