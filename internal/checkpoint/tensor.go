@@ -24,13 +24,13 @@ func fromGGUF(t gguf.Tensor) Tensor {
 }
 
 // Types that Row decodes.
-var runnable = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0}
+var runnable = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_1}
 
 // Columns is the length of a row.
 func (t *Tensor) Columns() int { return t.Shape[len(t.Shape)-1] }
 
 // Row decodes row r into dst, whose length must be Columns. A norm is one row. The values are exact: each is a float32,
-// and Q8_0 is one product, rounded once. The error names a type that this version can't decode.
+// and Q8_0, Q4_0 and Q4_1 are a product that is exact and, in Q4_1, a sum, rounded once. The error names a type that this version can't decode.
 func (t *Tensor) Row(dst []float32, r int) error {
 	size, err := t.Type.RowSize(len(dst))
 	if err != nil || !slices.Contains(runnable, t.Type) {
@@ -56,6 +56,24 @@ func (t *Tensor) Row(dst []float32, r int) error {
 			scale := half.FromF16(binary.LittleEndian.Uint16(block))
 			for i, q := range block[2:34] {
 				dst[b+i] = scale * float32(int8(q))
+			}
+		}
+	case gguf.Q4_0:
+		for b := 0; b < len(dst); b += 32 {
+			block := row[b/32*18:]
+			scale := half.FromF16(binary.LittleEndian.Uint16(block))
+			for i, q := range block[2:18] {
+				dst[b+i] = scale * float32(int(q&15)-8)
+				dst[b+i+16] = scale * float32(int(q>>4)-8)
+			}
+		}
+	case gguf.Q4_1:
+		for b := 0; b < len(dst); b += 32 {
+			block := row[b/32*20:]
+			scale, least := half.FromF16(binary.LittleEndian.Uint16(block)), half.FromF16(binary.LittleEndian.Uint16(block[2:]))
+			for i, q := range block[4:20] {
+				dst[b+i] = float32(scale*float32(q&15)) + least
+				dst[b+i+16] = float32(scale*float32(q>>4)) + least
 			}
 		}
 	}

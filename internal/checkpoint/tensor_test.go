@@ -56,7 +56,7 @@ func TestRowDecodesEachType(t *testing.T) {
 
 func TestRowNamesATypeItCannotDecode(t *testing.T) {
 	x := Tensor{Name: "blk.0.ffn_up.weight", Type: 12, Shape: []int{1, 256}, Data: make([]byte, 144)}
-	want := "tensor blk.0.ffn_up.weight: this version reads weights of F32, F16, BF16, Q8_0, found Q4_K"
+	want := "tensor blk.0.ffn_up.weight: this version reads weights of F32, F16, BF16, Q8_0, Q4_0, Q4_1, found Q4_K"
 	if err := x.Row(make([]float32, 256), 0); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Row: err = %v, want %q", err, want)
 	}

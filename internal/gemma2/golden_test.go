@@ -317,13 +317,13 @@ func TestGoldenCache(t *testing.T) {
 	golden.Count(t, cases+len(ref))
 }
 
-// GGUF files of every float type and Q8_0: float32 arithmetic on the dequantised weights.
+// GGUF files of every float type and of blocks that run as they are: float32 arithmetic on the dequantised weights.
 func TestGoldenGGUF(t *testing.T) {
 	dir := golden.Dir(t, "gguf")
 	want := readExpected(t, filepath.Join(dir, "expected.safetensors"))
 	ids := want.ids("input_ids")
 	cases := 0
-	for _, name := range []string{"f32", "f16", "bf16", "q8_0"} {
+	for _, name := range []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"} {
 		path := filepath.Join(dir, name+".gguf")
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
@@ -335,6 +335,10 @@ func TestGoldenGGUF(t *testing.T) {
 			t.Errorf("%s: greedy ids %v, want %v", name, got, greedy)
 		}
 		cases += len(ids) + 1
+		if name[0] == 'q' {
+			rounded := open(t, path, 2, gemma2.KVF32, gemma2.Options{})
+			t.Logf("%s: activations rounded per 32: largest difference %.2g", name, near(t, name, rounded.logits(ids), want.floats(name+".logits"), math.Inf(1)))
+		}
 	}
 	golden.Count(t, cases)
 }

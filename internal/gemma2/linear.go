@@ -22,7 +22,7 @@ func (r rows) row(t int) []float32 { return r.data[t*r.stride : (t+1)*r.stride :
 // strips of 16 outputs, each read once for all panels. A row's result depends on that row alone.
 type linear struct {
 	crew  *parallel.Crew
-	exact bool // multiply W8C weights with unrounded activations
+	exact bool // multiply integer weights with unrounded activations
 
 	n       int       // rows
 	pre     func(int) // makes row t of the input, just before it is packed
@@ -35,8 +35,11 @@ type linear struct {
 	panels             []uint8   // [panel][k/4][width][4]
 	scales             []float32 // [row]
 	floats             []float32 // [panel][k][width]
-	strip              []float32 // [worker][k][16]: a W8C strip made float32, when exact
+	strip              []float32 // [worker][k][16]: an integer strip made float32, when exact
 	maxCols            int
+
+	groups     [3]grouped // what layouts with groups want, one for each different product
+	usedGroups int
 
 	packBody, mulBody parallel.Body
 }
@@ -54,6 +57,11 @@ func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols
 	l.panels = offheap.Cast[uint8](scratch.bytes(size))
 	l.floats = scratch.floats(size)
 	l.scales = scratch.floats(panels * kernel.MaxPanel)
+	for i := range l.groups {
+		l.groups[i].values = offheap.Cast[uint8](scratch.bytes(size))
+		l.groups[i].words = offheap.Cast[uint32](scratch.bytes(4 * panels * groupWords(l.maxCols)))
+		l.groups[i].scales = scratch.floats(panels * kernel.MaxPanel)
+	}
 	if exact {
 		l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols)
 	}
@@ -65,12 +73,17 @@ func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols
 func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 	l.n, l.pre, l.in = n, pre, in
 	l.used = copy(l.product[:], products)
-	l.strips, l.wantInt, l.wantFloat = 0, false, false
+	l.strips, l.wantInt, l.wantFloat, l.usedGroups = 0, false, false, 0
 	for _, p := range l.product[:l.used] {
 		l.strips += p.w.Strips()
-		isInt := p.w.Layout == quant.W8C && !l.exact
-		l.wantInt = l.wantInt || isInt
-		l.wantFloat = l.wantFloat || !isInt
+		switch {
+		case p.w.Layout.Grouped() && !l.exact:
+			l.wantGroup(p.w)
+		case p.w.Layout == quant.W8C && !l.exact:
+			l.wantInt = true
+		default:
+			l.wantFloat = true
+		}
 	}
 	panels := (n + kernel.MaxPanel - 1) / kernel.MaxPanel
 	if err := l.crew.Run(panels, 1, l.packBody); err != nil {
@@ -109,6 +122,9 @@ func (l *linear) pack(_, lo, hi int) {
 			if l.wantInt {
 				l.scales[t] = kernel.Quantize(l.intPanel(p, width), width, i, l.in.row(t))
 			}
+			for g := range l.usedGroups {
+				l.packGroup(&l.groups[g], p, i)
+			}
 			if l.wantFloat {
 				kernel.Pack(l.floatPanel(p, width), width, i, l.in.row(t))
 			}
@@ -131,7 +147,7 @@ func (l *linear) mul(worker, lo, hi int) {
 func (l *linear) mulStrip(worker int, p product, s int) {
 	w, strip := p.w, p.w.Strip(s)
 	row := s * quant.StripRows
-	if l.exact && w.Layout == quant.W8C {
+	if l.exact && (w.Layout == quant.W8C || w.Layout.Grouped()) {
 		f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
 		w.StripF32(f, s)
 		strip = asBytes(f)
@@ -141,13 +157,15 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 		tokens, width := l.size(panel)
 		out := p.out.data[first*p.out.stride+row:]
 		switch {
+		case w.Layout.Grouped() && !l.exact:
+			l.mulGroup(out, p.out.stride, w, s, panel)
 		case w.Layout == quant.W8C && !l.exact:
 			kernel.MulW8C(out, p.out.stride, strip, w.Scale[row:row+16], w.RowSum[row:row+16], l.intPanel(panel, width), width, l.scales[first:first+tokens])
 		case w.Layout == quant.BF16:
 			kernel.MulBF16(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
 		case w.Layout == quant.F16:
 			kernel.MulF16(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
-		default: // F32, and W8C made so
+		default: // F32, and integers made so
 			kernel.MulF32(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
 		}
 	}

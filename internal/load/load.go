@@ -40,15 +40,22 @@ func (l *Loaded) Close() {
 	l.blocks = nil
 }
 
-// layoutOf says how weights that a file stores as t are arranged: floats as they are, Q8_0 as its exact float32 values.
-func layoutOf(t gguf.Type) quant.Layout {
+// layoutOf says how weights that a file stores as t are arranged: floats as they are, blocks with their own integers and
+// scales, so that every bit is kept.
+func layoutOf(t gguf.Type) (quant.Layout, quant.Grouping) {
 	switch t {
 	case gguf.BF16:
-		return quant.BF16
+		return quant.BF16, quant.Grouping{}
 	case gguf.F16:
-		return quant.F16
+		return quant.F16, quant.Grouping{}
+	case gguf.Q8_0:
+		return quant.W8G, quant.Q8Grouping
+	case gguf.Q4_0:
+		return quant.W4G, quant.Q4Grouping
+	case gguf.Q4_1:
+		return quant.W4G, quant.Q41Grouping
 	}
-	return quant.F32
+	return quant.F32, quant.Grouping{}
 }
 
 // Weights builds the weights of ck, using crew to arrange foreign matrices.
@@ -119,11 +126,15 @@ func (b *builder) matrix(name string, dst **quant.Matrix) {
 
 // arrange packs a row-major matrix into the layout of its type.
 func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
-	m, block, err := quant.New(layoutOf(t.Type), t.Shape[0], t.Shape[1])
+	layout, grouping := layoutOf(t.Type)
+	m, block, err := quant.NewGrouped(layout, grouping, t.Shape[0], t.Shape[1])
 	if err != nil {
 		return nil, err
 	}
 	b.out.blocks = append(b.out.blocks, block)
+	if layout.Grouped() {
+		return m, b.arrangeBlocks(m, t)
+	}
 	var failed atomic.Pointer[error]
 	buffers := make([]float32, b.crew.Workers()*m.Cols)
 	err = b.crew.Run(m.Rows, quant.StripRows, func(worker, lo, hi int) {
@@ -140,6 +151,19 @@ func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 		err = errors.Join(err, *p)
 	}
 	return m, err
+}
+
+// arrangeBlocks moves blocks of 32 weights into the strips of m.
+func (b *builder) arrangeBlocks(m *quant.Matrix, t *checkpoint.Tensor) error {
+	size, err := t.Type.RowSize(m.Cols)
+	if err != nil {
+		return err
+	}
+	return b.crew.Run(m.Rows, quant.StripRows, func(_, lo, hi int) {
+		for r := lo; r < hi; r++ {
+			m.PackBlocks(r, t.Data[r*size:(r+1)*size])
+		}
+	})
 }
 
 // norm reads a norm's weights as 1+w, padded with zeros to a multiple of 16.

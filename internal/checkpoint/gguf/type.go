@@ -14,6 +14,8 @@ type Type uint32
 const (
 	F32  Type = 0
 	F16  Type = 1
+	Q4_0 Type = 2
+	Q4_1 Type = 3
 	Q8_0 Type = 8
 	I8   Type = 24
 	I32  Type = 26

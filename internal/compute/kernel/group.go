@@ -52,13 +52,12 @@ func (p *GroupPanel) QuantizeBlocks(col int, x []float32) {
 		active.quantizeBlocks(&p.Values[4*col], 4*p.Width, &p.Words[col], p.Width, x)
 		return
 	}
-	for b := 0; b < len(x); b += 32 { // no layout in use needs speed here
-		var words [wordRows]uint32
-		v := p.Values[b*p.Width:]
-		active.quantizeBlocks(&v[4*col], 4*p.Width, &words[0], 1, x[b:b+32])
-		for s := b / 16; s < b/16+2; s++ {
-			p.setWords(s, col, math.Float32frombits(words[0]))
-		}
+	for b := 0; b < len(x); b += 32 { // no file in use has groups of 16: simple, not fast
+		words := p.Words[b/16*wordRows*p.Width+col:]
+		active.quantizeBlocks(&p.Values[b*p.Width+4*col], 4*p.Width, &words[0], p.Width, x[b:b+32])
+		scale := math.Float32frombits(words[0])
+		p.setWords(b/16, col, scale)
+		p.setWords(b/16+1, col, scale)
 	}
 }
 
