@@ -86,6 +86,14 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
+// Release says that t was read and will not be needed soon, so that a mapped source does not count as this process' memory.
+// t may still be read.
+func (c *Checkpoint) Release(t *Tensor) {
+	if len(c.maps) > 0 { // bytes that a caller holds in memory are not ours to give back
+		mmap.Release(t.Data)
+	}
+}
+
 // Tensor returns the parameter of that GGUF name.
 func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
 	t, ok := c.Tensors[name]

@@ -90,3 +90,23 @@ func TestGuardPassesErrorsAndOtherPanics(t *testing.T) {
 	}()
 	_ = Guard(func() error { panic("bug") })
 }
+
+// Released pages can be read again, whatever their place.
+func TestReleaseKeepsTheBytes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	want := bytes.Repeat([]byte("0123456789abcdef"), 4096)
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, r := range [][2]int{{0, len(want)}, {0, 0}, {1, 2}, {100, 5000}, {4096, 8192}, {4000, 60000}} {
+		Release(f.Data[r[0]:r[1]])
+		if !bytes.Equal(f.Data, want) {
+			t.Fatalf("bytes changed after Release of [%d, %d)", r[0], r[1])
+		}
+	}
+}

@@ -4,6 +4,7 @@ package mmap
 
 import (
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,4 +15,17 @@ func mapFile(f *os.File, size int) ([]byte, func() error, error) {
 		return nil, nil, err
 	}
 	return data, func() error { return unix.Munmap(data) }, nil
+}
+
+// Release says that part of a mapping was read and will not be needed soon: its pages leave this process' memory and stay in
+// the system's cache. data may still be read; it must be of a mapping. Bytes on pages shared with other data are kept.
+func Release(data []byte) {
+	page := unix.Getpagesize()
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (page - 1)
+	if skip >= len(data) {
+		return
+	}
+	if whole := data[skip : skip+(len(data)-skip)&^(page-1)]; len(whole) > 0 {
+		_ = unix.Madvise(whole, unix.MADV_DONTNEED) // advice only
+	}
 }
