@@ -150,6 +150,7 @@ func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 	if p := failed.Load(); p != nil {
 		err = errors.Join(err, *p)
 	}
+	b.ck.Release(t) // else source and copy would both count as this process' memory
 	return m, err
 }
 
