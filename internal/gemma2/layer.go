@@ -31,7 +31,7 @@ func (m *Model) runLayer(l, n int) error {
 		return err
 	}
 	m.see("q_rope", l, m.q, n)
-	if err := m.crew.Run(n*m.config.NumHeads, 1, m.body.attend); err != nil {
+	if err := m.attention.run(); err != nil {
 		return err
 	}
 	m.see("attn_heads_out", l, m.attn, n)
@@ -80,8 +80,7 @@ func (m *Model) activate(t int) { kernel.GeluMul(m.gate.row(t), m.gate.row(t), m
 // rotate turns queries and keys of rows [lo, hi) by their positions and puts keys and values into the caches.
 func (m *Model) rotate(worker, lo, hi int) {
 	dim, half, layer := m.config.HeadDim, m.config.HeadDim/2, m.attention.layer
-	kv := m.attention.work[worker].part // zero beyond the head dim
-	clear(kv)
+	kv := m.attention.work[worker].row // zero beyond the head dim
 	for t := lo; t < hi; t++ {
 		cos, sin, cache, pos := m.cos.row(t)[:half], m.sin.row(t)[:half], m.rowCache[t], m.rowPos[t]
 		for h := range m.config.NumHeads {

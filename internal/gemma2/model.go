@@ -102,11 +102,7 @@ func (m *Model) layOut(a *arena, o Options) {
 	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 	m.cos, m.sin = a.rows(MaxRows, c.HeadDim/2), a.rows(MaxRows, c.HeadDim/2)
 	m.linear = newLinear(m.crew, o.Exact, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
-	m.attention = attention{m: m}
-	for range m.crew.Workers() {
-		dim := pad16(c.HeadDim)
-		m.attention.work = append(m.attention.work, attentionScratch{a.floats(segment), a.floats(dim), a.floats(dim), a.floats(1)})
-	}
+	m.attention = newAttention(m, a)
 }
 
 // Close frees the scratch memory; the model is then of no use.
@@ -173,6 +169,7 @@ func (m *Model) admit(chunks []Chunk) (n int, err error) {
 			n++
 		}
 	}
+	m.attention.plan(n)
 	return n, nil
 }
 

@@ -3,20 +3,8 @@
 #include "textflag.h"
 #include "neon_arm64.h"
 
-// Rows of k and v follow each other without gaps; a row is a multiple of 16 elements long. Four rows are taken together, so
-// that q or o is read once for them; the rows that are left go one by one.
-//
-// R0 scores or o, R1 rows left, R2 q or p, R3 floats in a row, R4 the next row, R5 bytes of a row,
-// R6-R9 the four rows, R10 q or o, R11 floats left of the row, R12 o where it is written (R10 reads: no load waits for a
-// store's address).
-
-#define FOUR_ROWS \
-	MOVD R4, R6; \
-	ADD  R5, R6, R7; \
-	ADD  R5, R7, R8; \
-	ADD  R5, R8, R9; \
-	ADD  R5, R9, R4; \
-	MOVD R3, R11
+// Rows of k and v follow each other without gaps; a row is a multiple of 16 elements long. Two queries are taken together, so
+// that a row is read and widened once for them; a last one goes alone.
 
 #define ZERO4(a, b, c, d) \
 	VEOR a.B16, a.B16, a.B16; \
@@ -24,21 +12,21 @@
 	VEOR c.B16, c.B16, c.B16; \
 	VEOR d.B16, d.B16, d.B16
 
-// DOT adds V0-V3 times V4-V7 to the 16 lanes V(d) to V(d+3).
-#define DOT(d) \
-	FMLA(0, 4, d); \
-	FMLA(1, 5, (d)+1); \
-	FMLA(2, 6, (d)+2); \
-	FMLA(3, 7, (d)+3)
+// MADD adds V(n) to V(n+3), 16 floats, times V4-V7 to the 16 lanes V(d) to V(d+3).
+#define MADD(n, d) \
+	FMLA(n, 4, d); \
+	FMLA((n)+1, 5, (d)+1); \
+	FMLA((n)+2, 6, (d)+2); \
+	FMLA((n)+3, 7, (d)+3)
 
-// AXPY adds lane i of V0, one weight, times V4-V7 to V16-V19.
-#define AXPY(i) \
-	FMLA_LANE(i, 0, 4, 16); \
-	FMLA_LANE(i, 0, 5, 17); \
-	FMLA_LANE(i, 0, 6, 18); \
-	FMLA_LANE(i, 0, 7, 19)
+// MADD1 adds V(n), one float in every lane, times V4-V7 to V(d) to V(d+3).
+#define MADD1(n, d) \
+	FMLA(n, 4, d); \
+	FMLA(n, 5, (d)+1); \
+	FMLA(n, 6, (d)+2); \
+	FMLA(n, 7, (d)+3)
 
-// LOAD_F32 and LOAD_F16 read 16 elements of the row at r into V4-V7.
+// LOAD_F32, LOAD_F16 and LOAD_I8 widen 16 elements at r to V4-V7, and step r on.
 #define LOAD_F32(r) \
 	VLD1.P 64(r), [V4.S4, V5.S4, V6.S4, V7.S4]
 
@@ -49,13 +37,26 @@
 	FCVTL(9, 6); \
 	FCVTL2(9, 7)
 
-// HALVE_LANES adds lanes 8-15 of a row to its lanes 0-7, then 4-7 to 0-3, which are V(a).
+#define LOAD_I8(r) \
+	VLD1.P 16(r), [V8.B16]; \
+	SXTL8H(8, 5);  \
+	SXTL28H(8, 7); \
+	SXTL4S(5, 4);  \
+	SXTL24S(5, 5); \
+	SXTL4S(7, 6);  \
+	SXTL24S(7, 7); \
+	SCVTF(4, 4);   \
+	SCVTF(5, 5);   \
+	SCVTF(6, 6);   \
+	SCVTF(7, 7)
+
+// HALVE_LANES adds lanes 8-15 of a sum to its lanes 0-7, then 4-7 to 0-3, which are V(a).
 #define HALVE_LANES(a) \
 	FADD((a)+2, a, a); \
 	FADD((a)+3, (a)+1, (a)+1); \
 	FADD((a)+1, a, a)
 
-// REDUCE4 is REDUCE of four rows, V16-V31, into the four lanes of V0.
+// REDUCE4 is REDUCE of four sums, V16-V31, into the four lanes of V0.
 #define REDUCE4 \
 	HALVE_LANES(16); \
 	HALVE_LANES(20); \
@@ -65,146 +66,227 @@
 	VZIP2 V20.D2, V16.D2, V1.D2; \
 	VZIP1 V28.D2, V24.D2, V2.D2; \
 	VZIP2 V28.D2, V24.D2, V3.D2; \
-	FADD(1, 0, 0);  \ // V0 = lanes 0 and 1 of rows 0 and 1
-	FADD(3, 2, 2);  \ // V2 = lanes 0 and 1 of rows 2 and 3
+	FADD(1, 0, 0);  \ // V0 = lanes 0 and 1 of sums 0 and 1
+	FADD(3, 2, 2);  \ // V2 = lanes 0 and 1 of sums 2 and 3
 	FADDP(2, 0, 0)
 
-// DOTS is the body of both dot products, which differ in LOAD.
-#define DOTS(LOAD) \
-	SUBS $4, R1; \
-	BLT  rest; \
-rows: \
-	FOUR_ROWS; \
+// DOTS is the body of the dot products, which differ in LOAD and in the bytes of an element, 1<<SHIFT. A tile is four sums:
+// 2 queries x 2 keys, then 1 x 4. R6 to R9 walk the keys, R10 and R13 the queries.
+#define DOTS(LOAD, SHIFT) \
+	MOVD scores+0(FP), R0; \
+	MOVD stride+8(FP), R12; \
+	LSL  $2, R12; \ // bytes from one query's scores to the next's
+	MOVD q+16(FP), R2; \
+	MOVD queries+24(FP), R14; \ // queries left
+	MOVD dim+32(FP), R3; \
+	LSL  $(SHIFT), R3, R5; \ // bytes of a key
+	LSL  $2, R3, R15; \ // bytes of a query
+two: \
+	CMP  $2, R14; \
+	BLT  one; \
+	MOVD k+40(FP), R4; \
+	MOVD keys+48(FP), R1; \ // keys left
+tile2: \
+	MOVD R4, R6; \
+	ADD  R5, R6, R7; \
 	MOVD R2, R10; \
+	ADD  R15, R10, R13; \
+	MOVD R3, R11; \ // columns left
 	ZERO4(V16, V17, V18, V19); \
 	ZERO4(V20, V21, V22, V23); \
 	ZERO4(V24, V25, V26, V27); \
 	ZERO4(V28, V29, V30, V31); \
-columns4: \
+block2: \
 	VLD1.P 64(R10), [V0.S4, V1.S4, V2.S4, V3.S4]; \
+	VLD1.P 64(R13), [V10.S4, V11.S4, V12.S4, V13.S4]; \
 	LOAD(R6); \
-	DOT(16); \
+	MADD(0, 16); \
+	MADD(10, 24); \
 	LOAD(R7); \
-	DOT(20); \
-	LOAD(R8); \
-	DOT(24); \
-	LOAD(R9); \
-	DOT(28); \
+	MADD(0, 20); \
+	MADD(10, 28); \
 	SUBS $16, R11; \
-	BNE  columns4; \
+	BNE  block2; \
 	REDUCE4; \
-	FMOVQ.P F0, 16(R0); \
-	SUBS $4, R1; \
-	BGE  rows; \
-rest: \
-	ADDS $4, R1; \
-	BEQ  done; \
-row: \
+	VMOV V0.D[1], R7; \
+	MOVD R7, (R0)(R12); \
+	FMOVD.P F0, 8(R0); \
+	ADD  R5<<1, R4; \
+	SUBS $2, R1; \
+	BNE  tile2; \
+	MOVD keys+48(FP), R1; \
+	SUB  R1<<2, R0; \
+	ADD  R12<<1, R0; \
+	ADD  R15<<1, R2; \
+	SUB  $2, R14; \
+	B    two; \
+one: \
+	CBZ  R14, done; \
+	MOVD k+40(FP), R4; \
+	MOVD keys+48(FP), R1; \
+tile1: \
+	MOVD R4, R6; \
+	ADD  R5, R6, R7; \
+	ADD  R5, R7, R8; \
+	ADD  R5, R8, R9; \
+	ADD  R5, R9, R4; \
 	MOVD R2, R10; \
 	MOVD R3, R11; \
 	ZERO4(V16, V17, V18, V19); \
-columns: \
+	ZERO4(V20, V21, V22, V23); \
+	ZERO4(V24, V25, V26, V27); \
+	ZERO4(V28, V29, V30, V31); \
+block1: \
 	VLD1.P 64(R10), [V0.S4, V1.S4, V2.S4, V3.S4]; \
-	LOAD(R4); \
-	DOT(16); \
-	SUBS $16, R11; \
-	BNE  columns; \
-	REDUCE(16, 17, 18, 19); \
-	FMOVS.P F16, 4(R0); \
-	SUBS $1, R1; \
-	BNE  row; \
-done: \
-	RET
-
-// AXPYS is the body of both sums of rows, which differ in LOAD.
-#define AXPYS(LOAD) \
-	SUBS $4, R1; \
-	BLT  rest; \
-rows: \
-	FOUR_ROWS; \
-	MOVD R0, R10; \
-	MOVD R0, R12; \
-	FMOVQ.P 16(R2), F0; \
-columns4: \
-	VLD1.P 64(R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
 	LOAD(R6); \
-	AXPY(0); \
+	MADD(0, 16); \
 	LOAD(R7); \
-	AXPY(1); \
+	MADD(0, 20); \
 	LOAD(R8); \
-	AXPY(2); \
+	MADD(0, 24); \
 	LOAD(R9); \
-	AXPY(3); \
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R12); \
+	MADD(0, 28); \
 	SUBS $16, R11; \
-	BNE  columns4; \
+	BNE  block1; \
+	REDUCE4; \
+	FMOVQ.P F0, 16(R0); \
 	SUBS $4, R1; \
-	BGE  rows; \
-rest: \
-	ADDS $4, R1; \
-	BEQ  done; \
-row: \
-	MOVD R0, R10; \
-	MOVD R0, R12; \
-	MOVD R3, R11; \
-	FMOVS.P 4(R2), F0; \
-columns: \
-	VLD1.P 64(R10), [V16.S4, V17.S4, V18.S4, V19.S4]; \
-	LOAD(R4); \
-	AXPY(0); \
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R12); \
-	SUBS $16, R11; \
-	BNE  columns; \
-	SUBS $1, R1; \
-	BNE  row; \
+	BNE  tile1; \
 done: \
 	RET
 
-// for j := range scores { var l [16]float32
-//	for i, v := range q { l[i%16] = fma(v, k[j*len(q)+i], l[i%16]) }; scores[j] = reduce(&l) }
+// AXPYS is the body of the weighted sums. 16 columns of o stay in registers, V16-V19 and V20-V23, while all rows pass:
+// of 2 queries, then of 1. R6 walks the rows, R7 and R8 the weights.
+#define AXPYS(LOAD, SHIFT) \
+	MOVD o+0(FP), R0; \
+	MOVD p+8(FP), R2; \
+	MOVD stride+16(FP), R12; \
+	LSL  $2, R12; \ // bytes from one query's weights to the next's
+	MOVD queries+24(FP), R14; \ // queries left
+	MOVD dim+32(FP), R3; \
+	LSL  $(SHIFT), R3, R5; \ // bytes of a row of v
+	SUB  $(16<<(SHIFT)), R5; \ // less what LOAD steps
+	LSL  $2, R3, R15; \ // bytes of a row of o
+two: \
+	CMP  $2, R14; \
+	BLT  one; \
+	MOVD v+40(FP), R4; \
+	MOVD R3, R11; \ // columns left
+block2: \
+	ADD  R15, R0, R10; \
+	VLD1 (R0), [V16.S4, V17.S4, V18.S4, V19.S4]; \
+	VLD1 (R10), [V20.S4, V21.S4, V22.S4, V23.S4]; \
+	MOVD R4, R6; \
+	MOVD R2, R7; \
+	ADD  R12, R2, R8; \
+	MOVD keys+48(FP), R1; \
+row2: \
+	VLD1R.P 4(R7), [V0.S4]; \
+	VLD1R.P 4(R8), [V1.S4]; \
+	LOAD(R6); \
+	ADD  R5, R6; \
+	MADD1(0, 16); \
+	MADD1(1, 20); \
+	SUBS $1, R1; \
+	BNE  row2; \
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0); \
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R10); \
+	ADD  $(16<<(SHIFT)), R4; \
+	SUBS $16, R11; \
+	BNE  block2; \
+	ADD  R15, R0; \ // R0 is one row on already
+	ADD  R12<<1, R2; \
+	SUB  $2, R14; \
+	B    two; \
+one: \
+	CBZ  R14, done; \
+	MOVD v+40(FP), R4; \
+	MOVD R3, R11; \
+block1: \
+	VLD1 (R0), [V16.S4, V17.S4, V18.S4, V19.S4]; \
+	MOVD R4, R6; \
+	MOVD R2, R7; \
+	MOVD keys+48(FP), R1; \
+row1: \
+	VLD1R.P 4(R7), [V0.S4]; \
+	LOAD(R6); \
+	ADD  R5, R6; \
+	MADD1(0, 16); \
+	SUBS $1, R1; \
+	BNE  row1; \
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0); \
+	ADD  $(16<<(SHIFT)), R4; \
+	SUBS $16, R11; \
+	BNE  block1; \
+done: \
+	RET
+
+// for i := range queries { for j := range keys {
+//	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, k[j*dim+c], lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
+// } }
 //
-// func dotF32Neon(scores, q []float32, k *float32)
+// func dotF32Neon(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int)
 TEXT ·dotF32Neon(SB), NOSPLIT, $0-56
-	MOVD scores_base+0(FP), R0
-	MOVD scores_len+8(FP), R1
-	MOVD q_base+24(FP), R2
-	MOVD q_len+32(FP), R3
-	MOVD k+48(FP), R4
-	LSL  $2, R3, R5
-	DOTS(LOAD_F32)
+	DOTS(LOAD_F32, 2)
 
-// dotF32Neon with half-precision rows.
+// for i := range queries { for j := range keys {
+//	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, f16(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
+// } }
 //
-// func dotF16Neon(scores, q []float32, k *uint16)
+// func dotF16Neon(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int)
 TEXT ·dotF16Neon(SB), NOSPLIT, $0-56
-	MOVD scores_base+0(FP), R0
-	MOVD scores_len+8(FP), R1
-	MOVD q_base+24(FP), R2
-	MOVD q_len+32(FP), R3
-	MOVD k+48(FP), R4
-	LSL  $1, R3, R5
-	DOTS(LOAD_F16)
+	DOTS(LOAD_F16, 1)
 
-// for j, x := range p { for i := range o { o[i] = fma(x, v[j*len(o)+i], o[i]) } }
+// for i := range queries { for j := range keys {
+//	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, float32(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
+// } }
 //
-// func axpyF32Neon(o, p []float32, v *float32)
+// func dotI8Neon(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int)
+TEXT ·dotI8Neon(SB), NOSPLIT, $0-56
+	DOTS(LOAD_I8, 0)
+
+// for j := range keys { for i := range queries { for c := range dim {
+//	o[i*dim+c] = fma(p[i*stride+j], v[j*dim+c], o[i*dim+c])
+// } } }
+//
+// func axpyF32Neon(o, p *float32, stride, queries, dim int, v *float32, keys int)
 TEXT ·axpyF32Neon(SB), NOSPLIT, $0-56
-	MOVD o_base+0(FP), R0
-	MOVD o_len+8(FP), R3
-	MOVD p_base+24(FP), R2
-	MOVD p_len+32(FP), R1
-	MOVD v+48(FP), R4
-	LSL  $2, R3, R5
-	AXPYS(LOAD_F32)
+	AXPYS(LOAD_F32, 2)
 
-// axpyF32Neon with half-precision rows.
+// for j := range keys { for i := range queries { for c := range dim {
+//	o[i*dim+c] = fma(p[i*stride+j], f16(v[j*dim+c]), o[i*dim+c])
+// } } }
 //
-// func axpyF16Neon(o, p []float32, v *uint16)
+// func axpyF16Neon(o, p *float32, stride, queries, dim int, v *uint16, keys int)
 TEXT ·axpyF16Neon(SB), NOSPLIT, $0-56
-	MOVD o_base+0(FP), R0
-	MOVD o_len+8(FP), R3
-	MOVD p_base+24(FP), R2
-	MOVD p_len+32(FP), R1
-	MOVD v+48(FP), R4
-	LSL  $1, R3, R5
-	AXPYS(LOAD_F16)
+	AXPYS(LOAD_F16, 1)
+
+// for j := range keys { for i := range queries { for c := range dim {
+//	o[i*dim+c] = fma(p[i*stride+j], float32(v[j*dim+c]), o[i*dim+c])
+// } } }
+//
+// func axpyI8Neon(o, p *float32, stride, queries, dim int, v *int8, keys int)
+TEXT ·axpyI8Neon(SB), NOSPLIT, $0-56
+	AXPYS(LOAD_I8, 0)
+
+// for i, v := range x { dst[i] = half.ToF16(v) }
+//
+// func toF16Neon(dst *uint16, x []float32)
+TEXT ·toF16Neon(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x_base+8(FP), R1
+	MOVD x_len+16(FP), R2 // R2 = floats left, a multiple of 16
+	CBZ  R2, done
+
+loop:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	FCVTN(0, 4)
+	FCVTN2(1, 4)
+	FCVTN(2, 5)
+	FCVTN2(3, 5)
+	VST1.P [V4.H8, V5.H8], 32(R0)
+	SUBS   $16, R2
+	BNE    loop
+
+done:
+	RET

@@ -1,82 +1,156 @@
-// The body of axpyF32AVX2 and axpyF16AVX2, which include it after they have defined
-//	BYTES           the bytes of one element of v, 4 or 2
-//	MADD(off, acc)  adds p[j], in every lane of Y8, times 8 elements of v from R9 + off elements on to acc
-// and loaded
-//	DI o, CX its length, SI p, BX its length, DX v.
+// The body of axpyF32AVX2, axpyF16AVX2 and axpyI8AVX2, which include it after they have defined
+//	BYTES           the bytes of one element of v: 4, 2 or 1
+//	LOAD(off, reg)  widens 8 elements from R10 + off elements on to the 8 floats of reg
 //
-// A block of o stays in registers while all rows of v pass: 64 floats at a time, then 16 at a time.
+// A block of o stays in registers while all rows of v pass: 32 columns, then 16, of 2 queries (Y0-Y3, Y4-Y7), then of 1.
 
-	IMUL3Q $BYTES, CX, R8 // R8 = bytes of a row
-	TESTQ  BX, BX
-	JZ     done
-	SUBQ   $64, CX
-	JCS    rest
+#define ROW32 \
+	LOAD(0, Y8);   \
+	LOAD(8, Y9);   \
+	LOAD(16, Y10); \
+	LOAD(24, Y11)
 
-block64:
+// ADD32 adds p, in every lane, times the row Y8-Y11 to one query's columns.
+#define ADD32(p, a, b, c, d) \
+	VFMADD231PS Y8, p, a;  \
+	VFMADD231PS Y9, p, b;  \
+	VFMADD231PS Y10, p, c; \
+	VFMADD231PS Y11, p, d
+
+#define GET32(src, a, b, c, d) \
+	VMOVUPS 0 src, a;  \
+	VMOVUPS 32 src, b; \
+	VMOVUPS 64 src, c; \
+	VMOVUPS 96 src, d
+
+#define PUT32(dst, a, b, c, d) \
+	VMOVUPS a, 0 dst;  \
+	VMOVUPS b, 32 dst; \
+	VMOVUPS c, 64 dst; \
+	VMOVUPS d, 96 dst
+
+// START points DX at the first weights, R10 at the first row's columns; CX counts rows.
+#define START \
+	MOVQ SI, DX;         \
+	MOVQ R8, R10;        \
+	MOVQ keys+48(FP), CX
+
+#define NEXT(loop) \
+	ADDQ $4, DX;  \
+	ADDQ R9, R10; \
+	DECQ CX;      \
+	JNZ  loop
+
+	MOVQ   o+0(FP), DI
+	MOVQ   p+8(FP), SI
+	MOVQ   stride+16(FP), AX
+	MOVQ   queries+24(FP), BX // BX = queries left
+	MOVQ   dim+32(FP), R11
+	IMUL3Q $BYTES, R11, R9    // R9 = bytes of a row of v
+	SHLQ   $2, R11            // R11 = bytes of a row of o
+	SHLQ   $2, AX             // AX = bytes from one query's weights to the next's
+
+two:
+	CMPQ BX, $2
+	JLT  one
+	MOVQ v+40(FP), R8
+	MOVQ dim+32(FP), R12 // R12 = columns left
+	SUBQ $32, R12
+	JLT  rest2
+
+block2:
+	GET32((DI), Y0, Y1, Y2, Y3)
+	GET32((DI)(R11*1), Y4, Y5, Y6, Y7)
+	START
+
+row2:
+	VBROADCASTSS (DX), Y12
+	VBROADCASTSS (DX)(AX*1), Y13
+	ROW32
+	ADD32(Y12, Y0, Y1, Y2, Y3)
+	ADD32(Y13, Y4, Y5, Y6, Y7)
+	NEXT(row2)
+
+	PUT32((DI), Y0, Y1, Y2, Y3)
+	PUT32((DI)(R11*1), Y4, Y5, Y6, Y7)
+	ADDQ $128, DI
+	ADDQ $(32*BYTES), R8
+	SUBQ $32, R12
+	JGE  block2
+
+rest2:  // 0 or 16 columns
+	ADDQ    $32, R12
+	JZ      next2
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
-	VMOVUPS 64(DI), Y2
-	VMOVUPS 96(DI), Y3
-	VMOVUPS 128(DI), Y4
-	VMOVUPS 160(DI), Y5
-	VMOVUPS 192(DI), Y6
-	VMOVUPS 224(DI), Y7
-	MOVQ    DX, R9      // R9 = row j from the block's first column on
-	XORQ    AX, AX      // AX = j
+	VMOVUPS (DI)(R11*1), Y4
+	VMOVUPS 32(DI)(R11*1), Y5
+	START
 
-row64:
-	VBROADCASTSS (SI)(AX*4), Y8
-	MADD(0, Y0)
-	MADD(8, Y1)
-	MADD(16, Y2)
-	MADD(24, Y3)
-	MADD(32, Y4)
-	MADD(40, Y5)
-	MADD(48, Y6)
-	MADD(56, Y7)
-	ADDQ         R8, R9
-	INCQ         AX
-	CMPQ         AX, BX
-	JNE          row64
+row2x16:
+	LOAD(0, Y8)
+	LOAD(8, Y9)
+	VBROADCASTSS (DX), Y12
+	VBROADCASTSS (DX)(AX*1), Y13
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y8, Y13, Y4
+	VFMADD231PS  Y9, Y13, Y5
+	NEXT(row2x16)
 
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
-	VMOVUPS Y4, 128(DI)
-	VMOVUPS Y5, 160(DI)
-	VMOVUPS Y6, 192(DI)
-	VMOVUPS Y7, 224(DI)
-	ADDQ    $256, DI
-	ADDQ    $(64*BYTES), DX
-	SUBQ    $64, CX
-	JCC     block64
-
-rest:
-	ADDQ $64, CX // CX = columns left: 0, 16, 32 or 48
-	JZ   done
-
-block16:
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
-	MOVQ    DX, R9
-	XORQ    AX, AX
-
-row16:
-	VBROADCASTSS (SI)(AX*4), Y8
-	MADD(0, Y0)
-	MADD(8, Y1)
-	ADDQ         R8, R9
-	INCQ         AX
-	CMPQ         AX, BX
-	JNE          row16
-
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y4, (DI)(R11*1)
+	VMOVUPS Y5, 32(DI)(R11*1)
 	ADDQ    $64, DI
-	ADDQ    $(16*BYTES), DX
-	SUBQ    $16, CX
-	JNZ     block16
+
+next2:  // DI is one row on already
+	ADDQ R11, DI
+	LEAQ (SI)(AX*2), SI
+	SUBQ $2, BX
+	JMP  two
+
+one:
+	TESTQ BX, BX
+	JZ    done
+	MOVQ  v+40(FP), R8
+	MOVQ  dim+32(FP), R12
+	SUBQ  $32, R12
+	JLT   rest1
+
+block1:
+	GET32((DI), Y0, Y1, Y2, Y3)
+	START
+
+row1:
+	VBROADCASTSS (DX), Y12
+	ROW32
+	ADD32(Y12, Y0, Y1, Y2, Y3)
+	NEXT(row1)
+
+	PUT32((DI), Y0, Y1, Y2, Y3)
+	ADDQ $128, DI
+	ADDQ $(32*BYTES), R8
+	SUBQ $32, R12
+	JGE  block1
+
+rest1:
+	ADDQ    $32, R12
+	JZ      done
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	START
+
+row1x16:
+	LOAD(0, Y8)
+	LOAD(8, Y9)
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	NEXT(row1x16)
+
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
 
 done:
 	VZEROUPPER

@@ -96,12 +96,10 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
-// BenchmarkVectors shows the elements per nanosecond of the other functions, in the first-level cache: vectors of 2304, and
-// 16 rows of 256 for the two of attention.
+// BenchmarkVectors shows the elements per nanosecond of the functions of vectors, 2304 long, in the first-level cache.
 func BenchmarkVectors(b *testing.B) {
-	const n, rows, d = 2304, 16, 256
-	x, y, z, k, h := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, rows*d), make([]uint16, rows*d)
-	q, panel := make([]uint8, n), make([]float32, rows)
+	const n, d = 2304, 256
+	x, y, z, q := make([]float32, n), make([]float32, n), make([]float32, n), make([]uint8, n)
 	for _, set := range available() {
 		for _, c := range []struct {
 			name     string
@@ -115,10 +113,6 @@ func BenchmarkVectors(b *testing.B) {
 			{"softcap", n, func() { set.softcap(x, 1, 50) }},
 			{"geluMul", n, func() { set.geluMul(x, y, z) }},
 			{"softmax", n, func() { set.max(x); set.expSum(x, 1) }},
-			{"dotF32", rows * d, func() { set.dotF32(panel, y[:d], &k[0]) }},
-			{"dotF16", rows * d, func() { set.dotF16(panel, y[:d], &h[0]) }},
-			{"axpyF32", rows * d, func() { set.axpyF32(x[:d], panel, &k[0]) }},
-			{"axpyF16", rows * d, func() { set.axpyF16(x[:d], panel, &h[0]) }},
 		} {
 			b.Run(fmt.Sprintf("func=%s/set=%s", c.name, set.name), func(b *testing.B) {
 				best(b, 16*float64(c.elements), "elements/ns", func(int) {

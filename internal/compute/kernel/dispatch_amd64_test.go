@@ -56,13 +56,13 @@ func TestSetsHoldTheirLevels(t *testing.T) {
 	want := map[string]string{"avx2": `AVX2$`, "avxvnni": `AVX(2|VNNI)$`, "avx512vnni": `AVX(2|512|512VNNI)$`}
 	for _, l := range levels {
 		set := reflect.ValueOf(*l.set)
-		for i := range set.NumField() {
-			if set.Field(i).Kind() != reflect.Func {
+		for _, field := range reflect.VisibleFields(set.Type()) {
+			if field.Type.Kind() != reflect.Func {
 				continue
 			}
-			name := runtime.FuncForPC(set.Field(i).Pointer()).Name()
+			name := runtime.FuncForPC(set.FieldByIndex(field.Index).Pointer()).Name()
 			if !regexp.MustCompile(want[l.set.name]).MatchString(strings.TrimSuffix(name, ".abi0")) {
-				t.Errorf("%s.%s is %s, want a function %s", l.set.name, reflect.TypeFor[table]().Field(i).Name, name, want[l.set.name])
+				t.Errorf("%s.%s is %s, want a function %s", l.set.name, field.Name, name, want[l.set.name])
 			}
 		}
 	}

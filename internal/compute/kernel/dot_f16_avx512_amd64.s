@@ -1,21 +1,14 @@
 //go:build !noasm
 
 #include "textflag.h"
-#include "reduce_avx2_amd64.h"
 
 #define BYTES 2
-#define MADD(src, acc) \
-	VCVTPH2PS   src, Z9;    \
-	VFMADD231PS Z9, Z8, acc
+#define LOAD(src, reg) VCVTPH2PS src, reg
 
-// for j := range scores { for i, v := range q { lanes[i%16] = fma(v, f16(k[j*len(q)+i]), lanes[i%16]) }; scores[j] = reduce(&lanes) }
+// for i := range queries { for j := range keys {
+//	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, f16(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
+// } }
 //
-// func dotF16AVX512(scores, q []float32, k *uint16)
-TEXT ·dotF16AVX512(SB), NOSPLIT, $0-56
-	MOVQ scores_base+0(FP), DI
-	MOVQ scores_len+8(FP), BX
-	MOVQ q_base+24(FP), SI
-	MOVQ q_len+32(FP), CX
-	MOVQ k+48(FP), R8
-
+// func dotF16AVX512(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int)
+TEXT ·dotF16AVX512(SB), NOSPLIT, $8-56
 #include "dot_avx512_amd64.h"

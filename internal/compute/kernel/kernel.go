@@ -42,12 +42,10 @@ type table struct {
 	softcap    func(x []float32, scale, limit float32)
 	geluMul    func(dst, gate, up []float32)
 
-	max     func(x []float32) float32
-	expSum  func(x []float32, max float32) float32
-	dotF32  func(scores, q []float32, k *float32)
-	dotF16  func(scores, q []float32, k *uint16)
-	axpyF32 func(o, p []float32, v *float32)
-	axpyF16 func(o, p []float32, v *uint16)
+	max    func(x []float32) float32
+	expSum func(x []float32, max float32) float32
+
+	attention
 }
 
 // envName is the environment variable that forces a set by name.

@@ -11,7 +11,7 @@ var avx2 = table{
 	mulW8C: mulW8CAVX2, mulW8G: mulW8GAVX2, mulW4G: mulW4GAVX2, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
 	absMax: absMaxAVX2, quantize: quantizeAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
-	max: maxAVX2, expSum: expSumAVX2, dotF32: dotF32AVX2, dotF16: dotF16AVX2, axpyF32: axpyF32AVX2, axpyF16: axpyF16AVX2,
+	max: maxAVX2, expSum: expSumAVX2, attention: attentionAVX2,
 }
 
 // avxvnni is avx2 with products by VPDPBUSD, for CPUs since 2021 that lack AVX-512: Alder Lake and later.
@@ -21,7 +21,7 @@ var avxvnni = table{
 	mulW8C: mulW8CAVXVNNI, mulW8G: mulW8GAVXVNNI, mulW4G: mulW4GAVXVNNI, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
-	max: maxAVX2, expSum: expSumAVX2, dotF32: dotF32AVX2, dotF16: dotF16AVX2, axpyF32: axpyF32AVX2, axpyF16: axpyF16AVX2,
+	max: maxAVX2, expSum: expSumAVX2, attention: attentionAVX2,
 }
 
 // avx512vnni is for servers since 2019 (Cascade Lake) and for Zen 4. What is bound by memory or short stays in AVX2.
@@ -31,7 +31,7 @@ var avx512vnni = table{
 	mulW8C: mulW8CAVX512VNNI, mulW8G: mulW8GAVX512VNNI, mulW4G: mulW4GAVX512VNNI, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX512, mulBF16: mulBF16AVX512, mulF16: mulF16AVX512,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX512, geluMul: geluMulAVX512,
-	max: maxAVX2, expSum: expSumAVX512, dotF32: dotF32AVX512, dotF16: dotF16AVX512, axpyF32: axpyF32AVX512, axpyF16: axpyF16AVX512,
+	max: maxAVX2, expSum: expSumAVX512, attention: attentionAVX512,
 }
 
 // assembled lists the sets that this CPU and its operating system support, the best one last.

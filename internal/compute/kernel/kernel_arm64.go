@@ -26,5 +26,5 @@ var neon = table{
 	mulW8C: mulW8CNeon, mulW8G: mulW8GRef, mulW4G: mulW4GRef, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksRef, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
-	max: maxNeon, expSum: expSumNeon, dotF32: dotF32Neon, dotF16: dotF16Neon, axpyF32: axpyF32Neon, axpyF16: axpyF16Neon,
+	max: maxNeon, expSum: expSumNeon, attention: attentionNeon,
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -235,37 +234,6 @@ func TestSoftmaxEqualsReference(t *testing.T) {
 	})
 }
 
-func TestAttentionEqualsReference(t *testing.T) {
-	eachSet(t, func(t *rapid.T, set *table) {
-		d, n := length(t, 20), rapid.IntRange(1, 40).Draw(t, "rows")
-		q, few := floats(t, d, "q"), floats(t, 97, "values")
-		rows, halves := make([]float32, n*d), make([]uint16, n*d)
-		for i := range rows {
-			rows[i] = few[i*11%97]
-			halves[i] = uint16(math.Float32bits(few[i*13%97]) >> 14) // any finite or tiny half
-			if halves[i]&0x7c00 == 0x7c00 {
-				halves[i] &^= 0x4000
-			}
-		}
-		got, want := guard.Copy(t, make([]float32, n)), make([]float32, n)
-		set.dotF32(got, guard.Copy(t, q), unsafe.SliceData(guard.Copy(t, rows)))
-		dotF32Ref(want, q, &rows[0])
-		diff(t, "dotF32", got, want)
-		set.dotF16(got, guard.Copy(t, q), unsafe.SliceData(guard.Copy(t, halves)))
-		dotF16Ref(want, q, &halves[0])
-		diff(t, "dotF16", got, want)
-
-		p := floats(t, n, "p")
-		o, wantO := guard.Copy(t, q), slices.Clone(q)
-		set.axpyF32(o, guard.Copy(t, p), unsafe.SliceData(guard.Copy(t, rows)))
-		axpyF32Ref(wantO, p, &rows[0])
-		diff(t, "axpyF32", o, wantO)
-		set.axpyF16(o, guard.Copy(t, p), unsafe.SliceData(guard.Copy(t, halves)))
-		axpyF16Ref(wantO, p, &halves[0])
-		diff(t, "axpyF16", o, wantO)
-	})
-}
-
 // A value that is no number never becomes one: it comes out as a NaN of every operation.
 func TestNonFiniteStaysVisible(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
@@ -318,7 +286,6 @@ func TestWrongLengthsPanic(t *testing.T) {
 		"MulF32":  func() { MulF32(f[:15], 16, make([]byte, 256), f, 1, 1) },
 		"tokens":  func() { MulF32(f, 16, make([]byte, 256), f, 1, 2) },
 		"RMSNorm": func() { RMSNorm(f[:15], f[:15], f[:15], 15, 1) },
-		"DotF32":  func() { DotF32(f[:3], f[:16], f) },
 		"Add":     func() { Add(f, f[:16]) },
 	} {
 		func() {

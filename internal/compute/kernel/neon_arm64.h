@@ -30,6 +30,12 @@
 #define SCVTF(n, d)    WORD $(0x4E21D800 | (n)<<5 | (d)) // scvtf Vd.4s, Vn.4s
 #define FCVTL(n, d)    WORD $(0x0E217800 | (n)<<5 | (d)) // fcvtl Vd.4s, Vn.4h
 #define FCVTL2(n, d)   WORD $(0x4E217800 | (n)<<5 | (d)) // fcvtl2 Vd.4s, Vn.8h
+#define FCVTN(n, d)    WORD $(0x0E216800 | (n)<<5 | (d)) // fcvtn Vd.4h, Vn.4s
+#define FCVTN2(n, d)   WORD $(0x4E216800 | (n)<<5 | (d)) // fcvtn2 Vd.8h, Vn.4s
+#define SXTL8H(n, d)   WORD $(0x0F08A400 | (n)<<5 | (d)) // sxtl Vd.8h, Vn.8b
+#define SXTL28H(n, d)  WORD $(0x4F08A400 | (n)<<5 | (d)) // sxtl2 Vd.8h, Vn.16b
+#define SXTL4S(n, d)   WORD $(0x0F10A400 | (n)<<5 | (d)) // sxtl Vd.4s, Vn.4h
+#define SXTL24S(n, d)  WORD $(0x4F10A400 | (n)<<5 | (d)) // sxtl2 Vd.4s, Vn.8h
 #define SQXTN4H(n, d)  WORD $(0x0E614800 | (n)<<5 | (d)) // sqxtn Vd.4h, Vn.4s
 #define SQXTN8H(n, d)  WORD $(0x4E614800 | (n)<<5 | (d)) // sqxtn2 Vd.8h, Vn.4s
 #define SQXTN8B(n, d)  WORD $(0x0E214800 | (n)<<5 | (d)) // sqxtn Vd.8b, Vn.8h

@@ -15,7 +15,7 @@ var reference = table{
 	mulW8G: mulW8GRef, mulW4G: mulW4GRef, quantizeSigned: quantizeRef, quantizeBlocks: quantizeBlocksRef,
 	absMax: absMaxRef, quantize: quantizeRef,
 	sumSquares: sumSquaresRef, scaleMul: scaleMulRef, add: addRef, rotate: rotateRef, softcap: softcapsRef, geluMul: geluMulRef,
-	max: maxRef, expSum: expSumRef, dotF32: dotF32Ref, dotF16: dotF16Ref, axpyF32: axpyF32Ref, axpyF16: axpyF16Ref,
+	max: maxRef, expSum: expSumRef, attention: attentionReference,
 }
 
 func mulW8CRef(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int) {
@@ -163,44 +163,4 @@ func expSumRef(x []float32, m float32) float32 {
 		lanes[i%16] += x[i]
 	}
 	return reduce(&lanes)
-}
-
-func dotF32Ref(scores, q []float32, k *float32) {
-	ks := unsafe.Slice(k, len(scores)*len(q))
-	for j := range scores {
-		var lanes [16]float32
-		for i, v := range q {
-			lanes[i%16] = fma32(v, ks[j*len(q)+i], lanes[i%16])
-		}
-		scores[j] = reduce(&lanes)
-	}
-}
-
-func dotF16Ref(scores, q []float32, k *uint16) {
-	ks := unsafe.Slice(k, len(scores)*len(q))
-	for j := range scores {
-		var lanes [16]float32
-		for i, v := range q {
-			lanes[i%16] = fma32(v, half.FromF16(ks[j*len(q)+i]), lanes[i%16])
-		}
-		scores[j] = reduce(&lanes)
-	}
-}
-
-func axpyF32Ref(o, p []float32, v *float32) {
-	vs := unsafe.Slice(v, len(p)*len(o))
-	for j, x := range p {
-		for i := range o {
-			o[i] = fma32(x, vs[j*len(o)+i], o[i])
-		}
-	}
-}
-
-func axpyF16Ref(o, p []float32, v *uint16) {
-	vs := unsafe.Slice(v, len(p)*len(o))
-	for j, x := range p {
-		for i := range o {
-			o[i] = fma32(x, half.FromF16(vs[j*len(o)+i]), o[i])
-		}
-	}
 }

@@ -77,18 +77,6 @@ func geluMulAVX2(dst, gate, up []float32)
 func expSumAVX2(x []float32, max float32) float32
 
 //go:noescape
-func dotF32AVX2(scores, q []float32, k *float32)
-
-//go:noescape
-func dotF16AVX2(scores, q []float32, k *uint16)
-
-//go:noescape
-func axpyF32AVX2(o, p []float32, v *float32)
-
-//go:noescape
-func axpyF16AVX2(o, p []float32, v *uint16)
-
-//go:noescape
 func softcapAVX512(x []float32, scale, limit float32)
 
 //go:noescape
@@ -96,15 +84,3 @@ func geluMulAVX512(dst, gate, up []float32)
 
 //go:noescape
 func expSumAVX512(x []float32, max float32) float32
-
-//go:noescape
-func dotF32AVX512(scores, q []float32, k *float32)
-
-//go:noescape
-func dotF16AVX512(scores, q []float32, k *uint16)
-
-//go:noescape
-func axpyF32AVX512(o, p []float32, v *float32)
-
-//go:noescape
-func axpyF16AVX512(o, p []float32, v *uint16)

@@ -61,42 +61,6 @@ func ExpSum(x []float32, max float32) float32 {
 	return active.expSum(x, max)
 }
 
-// DotF32 sets scores[j] to the product of q with row j of k, shape [len(scores)][len(q)].
-func DotF32(scores, q, k []float32) {
-	mustPad("DotF32", q)
-	mustEqual("DotF32", len(scores)*len(q), len(k), len(k))
-	if len(k) > 0 {
-		active.dotF32(scores, q, &k[0])
-	}
-}
-
-// DotF16 is DotF32 with half-precision rows.
-func DotF16(scores, q []float32, k []uint16) {
-	mustPad("DotF16", q)
-	mustEqual("DotF16", len(scores)*len(q), len(k), len(k))
-	if len(k) > 0 {
-		active.dotF16(scores, q, &k[0])
-	}
-}
-
-// AxpyF32 adds p[j] times row j of v to o, row after row, in fused multiply-adds. v has shape [len(p)][len(o)].
-func AxpyF32(o, p, v []float32) {
-	mustPad("AxpyF32", o)
-	mustEqual("AxpyF32", len(p)*len(o), len(v), len(v))
-	if len(v) > 0 {
-		active.axpyF32(o, p, &v[0])
-	}
-}
-
-// AxpyF16 is AxpyF32 with half-precision rows.
-func AxpyF16(o, p []float32, v []uint16) {
-	mustPad("AxpyF16", o)
-	mustEqual("AxpyF16", len(p)*len(o), len(v), len(v))
-	if len(v) > 0 {
-		active.axpyF16(o, p, &v[0])
-	}
-}
-
 // Finite says whether no element is an infinity or a NaN.
 func Finite(x []float32) bool {
 	mustPad("Finite", x)
@@ -105,9 +69,18 @@ func Finite(x []float32) bool {
 
 // Scale multiplies each x by s.
 func Scale(x []float32, s float32) {
-	for i := range x {
-		x[i] *= s
+	n := len(x) &^ 15
+	active.softcap(x[:n], s, 0) // no cap: the product alone
+	for i := range x[n:] {
+		x[n+i] *= s
 	}
+}
+
+// Mul multiplies each x by its y.
+func Mul(x, y []float32) {
+	mustPad("Mul", x)
+	mustEqual("Mul", len(x), len(y), len(x))
+	active.scaleMul(x, x, y, 1)
 }
 
 // Exp is e^x for x <= 0: the function that ExpSum applies.

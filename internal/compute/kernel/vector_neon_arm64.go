@@ -43,15 +43,3 @@ func maxNeon(x []float32) float32
 
 //go:noescape
 func expSumNeon(x []float32, max float32) float32
-
-//go:noescape
-func dotF32Neon(scores, q []float32, k *float32)
-
-//go:noescape
-func dotF16Neon(scores, q []float32, k *uint16)
-
-//go:noescape
-func axpyF32Neon(o, p []float32, v *float32)
-
-//go:noescape
-func axpyF16Neon(o, p []float32, v *uint16)

@@ -1,0 +1,16 @@
+//go:build !noasm
+
+#include "textflag.h"
+
+#define BYTES 1
+#define LOAD(off, reg) \
+	VPMOVSXBD off(R10), reg; \
+	VCVTDQ2PS reg, reg
+
+// for j := range keys { for i := range queries { for c := range dim {
+//	o[i*dim+c] = fma(p[i*stride+j], float32(v[j*dim+c]), o[i*dim+c])
+// } } }
+//
+// func axpyI8AVX2(o, p *float32, stride, queries, dim int, v *int8, keys int)
+TEXT ·axpyI8AVX2(SB), NOSPLIT, $0-56
+#include "axpy_avx2_amd64.h"

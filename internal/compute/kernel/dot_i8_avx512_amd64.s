@@ -1,0 +1,16 @@
+//go:build !noasm
+
+#include "textflag.h"
+
+#define BYTES 1
+#define LOAD(src, reg) \
+	VPMOVSXBD src, reg; \
+	VCVTDQ2PS reg, reg
+
+// for i := range queries { for j := range keys {
+//	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, float32(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
+// } }
+//
+// func dotI8AVX512(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int)
+TEXT ·dotI8AVX512(SB), NOSPLIT, $8-56
+#include "dot_avx512_amd64.h"
