@@ -1,7 +1,7 @@
 // Package cli is the command line: one file per command, over the library's public API.
 //
 // Results go to stdout, the rest to stderr. Commands get streams and interrupts from an Env; they read no global and exit
-// nowhere. Exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted.
+// nowhere. Exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted (Ctrl-C), 143 terminated.
 package cli
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -51,9 +52,14 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	args = familiar(args)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	interrupts := watch(env.Interrupts)
+	interrupts := watch(env.Interrupts, func(s os.Signal) {
+		if s == os.Interrupt {
+			cancel(errInterrupted)
+		} else {
+			cancel(errTerminated)
+		}
+	})
 	defer interrupts.close()
-	defer interrupts.take(func() { cancel(errInterrupted) })()
 
 	var after literal
 	if i := slices.Index(args, "--"); i >= 0 && args[0] == "run" { // kong takes no arguments on both sides
@@ -67,8 +73,8 @@ func Main(ctx context.Context, args []string, env *Env) int {
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(env, interrupts, after)
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
-		err = errInterrupted
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	return status(env, err)
 }
@@ -117,8 +123,11 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errInterrupted is the end by Ctrl-C: exit status 130.
-var errInterrupted = errors.New("interrupted")
+// errInterrupted is the end by Ctrl-C, errTerminated that by SIGTERM: exit status 130 and 143, as a shell would give.
+var (
+	errInterrupted = errors.New("interrupted")
+	errTerminated  = errors.New("terminated")
+)
 
 // status tells an error and gives its exit status.
 func status(env *Env, err error) int {
@@ -127,6 +136,8 @@ func status(env *Env, err error) int {
 		return 0
 	case errors.Is(err, errInterrupted), errors.Is(err, chat.ErrInterrupted):
 		return 130
+	case errors.Is(err, errTerminated):
+		return 143
 	}
 	_ = write(env.Stderr, fmt.Sprintf("systemgemma: %v\n", err)) // nowhere left to tell that stderr is gone
 	if errors.As(err, new(usageError)) {

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 
 	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 	"golang.org/x/term"
@@ -19,7 +20,7 @@ type Env struct {
 	StdinTTY, StdoutTTY, StderrTTY bool
 	Environ                        []string
 	Getenv                         func(string) string
-	Interrupts                     <-chan os.Signal // one for each Ctrl-C; nil: never
+	Interrupts                     <-chan os.Signal // Ctrl-C, and the request to end; nil: never
 	Build                          *debug.BuildInfo // nil: not known
 
 	screen io.Writer // the terminal that Stdout is, unfiltered; nil: it is none
@@ -29,7 +30,7 @@ type Env struct {
 // Process is the real one. It is the only function here that looks at the process's globals.
 func Process() *Env {
 	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	build, _ := debug.ReadBuildInfo()
 	return &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
@@ -55,22 +56,24 @@ func (e *Env) safe() *Env {
 // waiting shows text from a second on, where a person can see it.
 func (e *Env) waiting(text string) *terminal.Status { return terminal.StartStatus(e.status, text) }
 
-// interrupts hands each Ctrl-C to who asked last: a chat stops its answer, else the command ends.
+// interrupts hands each Ctrl-C to who asked last: a chat stops its answer. Without takers, and for other signals, it ends the
+// command.
 type interrupts struct {
 	mu     sync.Mutex
 	takers []func() // guarded by mu
+	end    func(os.Signal)
 	done   chan struct{}
 }
 
-func watch(signals <-chan os.Signal) *interrupts {
-	i := &interrupts{done: make(chan struct{})}
+func watch(signals <-chan os.Signal, end func(os.Signal)) *interrupts {
+	i := &interrupts{end: end, done: make(chan struct{})}
 	go func() {
 		for {
 			select {
 			case <-i.done:
 				return
-			case <-signals:
-				i.interrupt()
+			case s := <-signals:
+				i.signal(s)
 			}
 		}
 	}()
@@ -79,10 +82,14 @@ func watch(signals <-chan os.Signal) *interrupts {
 
 func (i *interrupts) close() { close(i.done) }
 
-func (i *interrupts) interrupt() {
+func (i *interrupts) signal(s os.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.takers[len(i.takers)-1]() // Main's taker is always there
+	if n := len(i.takers); n > 0 && s == os.Interrupt {
+		i.takers[n-1]()
+		return
+	}
+	i.end(s)
 }
 
 // take lets f, which must not block, have the interrupts until release is called.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -104,8 +105,8 @@ func TestTerminalsGetNoEscapes(t *testing.T) {
 		}
 		q := newProcess("")
 		q.StderrTTY = tty
-		q.run(t, "show", "-m", "none\x1b[31m")
-		if got := strings.Contains(q.err.String(), "\x1b"); got {
+		q.run(t, "run", "--system-file", "none\x1b[31m", "hi")
+		if got := strings.Contains(q.err.String(), "\x1b"); got == tty || !strings.Contains(q.err.String(), "none") {
 			t.Errorf("terminal %v: stderr %q", tty, q.err.String())
 		}
 	}
@@ -150,16 +151,23 @@ func TestInterruptStopsAnAnswer(t *testing.T) {
 	}
 }
 
-// An interrupt also ends waiting for input that does not come.
-func TestInterruptEndsWaiting(t *testing.T) {
+// Signals also end waiting for input that does not come.
+func TestSignalsEndWaiting(t *testing.T) {
+	for s, want := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143} {
+		signalEndsWaiting(t, s, want)
+	}
+}
+
+func signalEndsWaiting(t *testing.T, s os.Signal, want int) {
+	t.Helper()
 	for _, args := range [][]string{{"run"}, {"run", "hi"}, {"tokenize"}, {"score"}, {"run", "--plain"}} {
 		interrupts := make(chan os.Signal, 1)
-		interrupts <- os.Interrupt
+		interrupts <- s
 		in, w := io.Pipe()
 		p := newProcess("")
 		p.Stdin, p.Interrupts = in, interrupts
-		if status := p.run(t, args...); status != 130 || p.err.String() != "" {
-			t.Errorf("%q: status %d, stderr %q; want 130 and nothing", args, status, p.err.String())
+		if status := p.run(t, args...); status != want || p.err.String() != "" {
+			t.Errorf("%q, %v: status %d, stderr %q; want %d and nothing", args, s, status, p.err.String(), want)
 		}
 		_ = w.Close()
 	}
@@ -167,22 +175,25 @@ func TestInterruptEndsWaiting(t *testing.T) {
 
 func TestInterruptsGoToWhoAskedLast(t *testing.T) {
 	signals := make(chan os.Signal)
-	i := watch(signals)
-	defer i.close()
 	got := make(chan string, 1)
-	defer i.take(func() { got <- "outer" })()
+	i := watch(signals, func(s os.Signal) { got <- s.String() })
+	defer i.close()
+	releaseOuter := i.take(func() { got <- "outer" })
 	release := i.take(func() { got <- "inner" })
-	ask := func(want string) {
+	ask := func(want string, s os.Signal) {
 		t.Helper()
-		signals <- os.Interrupt
+		signals <- s
 		if who := <-got; who != want {
 			t.Errorf("interrupt went to %s, want %s", who, want)
 		}
 	}
-	ask("inner")
-	ask("inner")
+	ask("inner", os.Interrupt)
+	ask("inner", os.Interrupt)
+	ask(syscall.SIGTERM.String(), syscall.SIGTERM)
 	release()
-	ask("outer")
+	ask("outer", os.Interrupt)
+	releaseOuter()
+	ask(os.Interrupt.String(), os.Interrupt)
 }
 
 // At a terminal that can do little, and with --plain, a chat goes line by line with prompts on stderr.
@@ -241,13 +252,21 @@ func TestVersionReport(t *testing.T) {
 func TestBrokenOutputIsAnError(t *testing.T) {
 	for _, args := range [][]string{{}, {"version"}, {"show"}, {"doctor"}, {"run", "hi"}, {"run", "--json", "hi"}, {"tokenize", "hi"}, {"template", "hi"}, {"score", "hi"}} {
 		p := newProcess("")
-		p.Stdout = brokenWriter{}
+		var broken brokenWriter
+		p.Stdout = &broken
 		if status := p.run(t, args...); status != 1 || !strings.Contains(p.err.String(), io.ErrClosedPipe.Error()) {
 			t.Errorf("%q: status %d, stderr %q; want 1 and the fault", args, status, p.err.String())
+		}
+		if broken != 1 {
+			t.Errorf("%q: written %d times, want once", args, broken)
 		}
 	}
 }
 
-type brokenWriter struct{}
+// brokenWriter counts its writes.
+type brokenWriter int
 
-func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func (w *brokenWriter) Write([]byte) (int, error) {
+	*w++
+	return 0, io.ErrClosedPipe
+}

@@ -27,7 +27,7 @@ func eachLine[Req, Resp any](ctx context.Context, env *Env, serve func(ctx conte
 	out.SetEscapeHTML(false)
 	failed, line := 0, 0
 	for ; ; line++ {
-		data, err := await(ctx, func() ([]byte, error) { return readLine(in) })
+		data, err := await(ctx, func() ([]byte, error) { return readLine(in, maxLine) })
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -66,14 +66,15 @@ func serveLine[Req, Resp any](ctx context.Context, line int, data []byte, serve 
 // errLine is a fault of one line, after which the next can be read.
 var errLine = errors.New("line")
 
-// readLine reads a line without its end. io.EOF comes alone, after the last one.
-func readLine(in *bufio.Reader) (line []byte, err error) {
+// readLine reads a line of at most limit bytes without its end. io.EOF comes alone, after the last one. Of a longer line it
+// keeps nothing, and the next can be read.
+func readLine(in *bufio.Reader, limit int) (line []byte, err error) {
 	size := 0
 	for {
 		part, err := in.ReadSlice('\n')
 		size += len(part)
-		if size <= maxLine {
-			line = append(line, part...)
+		if line = append(line, part...); size > limit {
+			line = line[:0]
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -82,8 +83,8 @@ func readLine(in *bufio.Reader) (line []byte, err error) {
 			return nil, err
 		case err != nil && size == 0:
 			return nil, io.EOF
-		case size > maxLine:
-			return nil, fmt.Errorf("%w: want at most %d bytes, found %d", errLine, maxLine, size)
+		case size > limit:
+			return nil, fmt.Errorf("%w: want at most %d bytes, found %d", errLine, limit, size)
 		}
 		return bytes.TrimRight(line, "\r\n"), nil
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,23 +17,27 @@ import (
 func TestReadLine(t *testing.T) {
 	in := bufio.NewReader(strings.NewReader("a\r\n\n" + strings.Repeat("x", 10000) + "\nlast"))
 	for _, want := range []string{"a", "", strings.Repeat("x", 10000), "last"} {
-		if line, err := readLine(in); err != nil || string(line) != want {
+		if line, err := readLine(in, 20000); err != nil || string(line) != want {
 			t.Errorf("readLine = %.20q, %v; want %.20q", line, err, want)
 		}
 	}
-	if _, err := readLine(in); !errors.Is(err, io.EOF) {
+	if _, err := readLine(in, 20000); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: error = %v, want %v", err, io.EOF)
 	}
 }
 
-// A line that is too long is an error of its own, and the next can be read.
+// A line that is too long is an error of its own, takes no memory, and the next can be read.
 func TestReadLineBoundsMemory(t *testing.T) {
-	long := io.LimitReader(endless{}, maxLine+10)
-	in := bufio.NewReader(io.MultiReader(long, strings.NewReader("\nnext\n")))
-	if _, err := readLine(in); !errors.Is(err, errLine) {
-		t.Errorf("error = %v, want %v", err, errLine)
+	const limit = 100
+	in := bufio.NewReader(io.MultiReader(io.LimitReader(endless{}, 10<<20), strings.NewReader("\nnext\n")))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := readLine(in, limit)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, errLine) || used > 1<<20 {
+		t.Errorf("error = %v after %d bytes of memory; want %v and little memory", err, used, errLine)
 	}
-	if line, err := readLine(in); err != nil || string(line) != "next" {
+	if line, err := readLine(in, limit); err != nil || string(line) != "next" {
 		t.Errorf("then readLine = %q, %v; want next", line, err)
 	}
 }

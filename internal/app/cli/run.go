@@ -178,9 +178,6 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 	s := chat.New(m, chat.Config{
 		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats,
 	})
-	if env.StdinTTY && env.screen != nil && !c.Plain && env.Getenv("TERM") != "dumb" {
-		return chat.Screen(ctx, s, env.Stdin, env.screen, env.Environ)
-	}
 	stop := make(chan struct{}, 1)
 	defer i.take(func() {
 		select {
@@ -188,6 +185,9 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 		default: // one is waiting already
 		}
 	})()
+	if env.StdinTTY && env.screen != nil && !c.Plain && env.Getenv("TERM") != "dumb" {
+		return chat.Screen(ctx, s, env.Stdin, env.screen, env.Environ, stop)
+	}
 	return chat.Plain(ctx, s, chat.Streams{In: env.Stdin, Out: env.Stdout, Err: env.Stderr, Prompt: env.StdinTTY, Interrupts: stop})
 }
 

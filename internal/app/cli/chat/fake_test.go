@@ -18,6 +18,7 @@ type fake struct {
 	asked    [][]systemgemma.Message
 	options  []*systemgemma.ChatOptions
 	hold     chan struct{} // not nil: wait for it, or the context, after the first word
+	ended    chan struct{} // not nil: closed when an answer has ended
 }
 
 func (f *fake) DefaultSampling() systemgemma.Sampling { return f.defaults }
@@ -30,6 +31,9 @@ func (f *fake) Chat(ctx context.Context, m []systemgemma.Message, o *systemgemma
 	}
 	f.fail = nil
 	return func(yield func(systemgemma.Event, error) bool) {
+		if f.ended != nil {
+			defer close(f.ended)
+		}
 		if fail != nil {
 			yield(systemgemma.Event{ID: -1}, fail)
 			return

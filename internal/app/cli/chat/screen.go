@@ -13,22 +13,34 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 )
 
-// Screen runs a chat on a terminal, below what is there already, so that scrolling back works. environ is the process's.
-func Screen(ctx context.Context, s *Session, in io.Reader, out io.Writer, environ []string) error {
+// Screen runs a chat on a terminal, below what is there already, so that scrolling back works. environ is the process's;
+// interrupts are those from outside, since the key comes as a key.
+func Screen(ctx context.Context, s *Session, in io.Reader, out io.Writer, environ []string, interrupts <-chan struct{}) error {
+	// Before the program: it prints above its view, whose place it knows only after the first drawing.
+	if _, err := fmt.Fprintf(out, "Chat with %s. %s.\n", terminal.Safe(s.name), hintHelp); err != nil {
+		return err
+	}
 	m := newScreen(ctx, s)
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithFilter(keepInterrupts))
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-interrupts:
+				p.Send(ctrlC)
+			case <-done:
+				return
+			}
+		}
+	}()
 	_, err := p.Run()
 	m.stop()
 	return err
 }
 
-// keepInterrupts makes a signal from outside mean what the key does.
-func keepInterrupts(_ tea.Model, msg tea.Msg) tea.Msg {
-	if _, ok := msg.(tea.InterruptMsg); ok {
-		return tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}
-	}
-	return msg
-}
+// ctrlC is the key, which a signal from outside is taken for.
+var ctrlC = tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}
 
 const (
 	inputRows = 10      // that the input grows to
@@ -70,19 +82,19 @@ func newScreen(ctx context.Context, s *Session) *screen {
 	t.KeyMap.CopySelection.SetEnabled(false)
 	t.KeyMap.InsertNewline = key.NewBinding(key.WithKeys("alt+enter", "shift+enter", "ctrl+j"))
 	t.Focus()
-	return &screen{ctx: ctx, session: s, input: t, width: 80, hint: hintHelp}
+	return &screen{ctx: ctx, session: s, input: t, width: 80}
 }
 
-// Init greets.
-func (m *screen) Init() tea.Cmd {
-	return m.prints.add(fmt.Sprintf("Chat with %s. %s.", terminal.Safe(m.session.name), hintHelp))
-}
+// Init has nothing to start.
+func (m *screen) Init() tea.Cmd { return nil }
 
 // Update is the only place where state changes.
 func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.width = max(msg.Width, len(firstPrompt)+2)
+		if msg.Width > 0 { // 0: a serial line that does not know
+			m.width = max(msg.Width, len(firstPrompt)+2)
+		}
 		m.input.SetWidth(m.width)
 		return m, nil
 	case printedMsg:

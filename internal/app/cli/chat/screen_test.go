@@ -6,12 +6,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-	"github.com/systemgemma/systemgemma"
 	"pgregory.net/rapid"
 )
 
@@ -27,7 +27,6 @@ func newStage(t *testing.T, f *fake) *stage {
 	s := &stage{m: newScreen(t.Context(), New(f, Config{Name: "fake"}))}
 	t.Cleanup(s.m.stop)
 	s.do(s.m.Init())
-	s.printed = nil
 	s.send(tea.WindowSizeMsg{Width: 40, Height: 20})
 	return s
 }
@@ -216,9 +215,6 @@ func TestScreenQuits(t *testing.T) {
 			t.Errorf("%q: the view stays behind: %q", c.keys, s.m.View().Content)
 		}
 	}
-	if _, ok := keepInterrupts(nil, tea.InterruptMsg{}).(tea.KeyPressMsg); !ok {
-		t.Error("a signal from outside ends the program, want it to act as the key")
-	}
 }
 
 // Whatever the model says, nothing but text reaches the terminal, in rows that fit, and no word is lost.
@@ -246,20 +242,31 @@ func TestScreenShowsAnyAnswerSafely(t *testing.T) {
 	})
 }
 
-func TestScreenLeavesNoGoroutineWaiting(t *testing.T) {
-	f := &fake{answers: []string{strings.Repeat("w ", 10*backlog)}}
+// An answer that nobody reads any more ends: the model could not be closed otherwise.
+func TestAnswerEndsWithoutReader(t *testing.T) {
+	f := &fake{answers: []string{strings.Repeat("w ", 10*backlog)}, ended: make(chan struct{})}
 	r := start(t.Context(), New(f, Config{}))
-	r.leave() // nobody reads
-	deadline := time.After(5 * time.Second)
-	for {
-		select {
-		case _, ok := <-r.events:
-			if !ok {
-				return
-			}
-		case <-deadline:
-			t.Fatal("the answer still waits for a reader")
-		}
+	r.leave()
+	select {
+	case <-f.ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the answer still waits for a reader")
+	}
+}
+
+// Two prints at once would come in any order.
+func TestPrinterPrintsOneAfterTheOther(t *testing.T) {
+	var p printer
+	if p.add("a") == nil || p.add("b") != nil || p.add("c") != nil {
+		t.Error("want one print, and the rest queued")
+	}
+	s := &stage{m: newScreen(t.Context(), New(&fake{}, Config{}))}
+	s.do(p.printed())
+	if !slices.Equal(s.printed, []string{"b\nc"}) {
+		t.Errorf("then printed %q, want b and c", s.printed)
+	}
+	if p.printed() != nil || p.add("d") == nil {
+		t.Error("want nothing more queued, and the next printed at once")
 	}
 }
 
@@ -282,23 +289,65 @@ func TestCutRows(t *testing.T) {
 	}
 }
 
-// The whole program, with a pipe for a terminal.
-func TestScreenRuns(t *testing.T) {
+// lockedBuffer stands for a terminal, to which Bubble Tea writes from two goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// runScreen is the whole program, with a pipe for a terminal.
+func runScreen(t *testing.T, f *fake, interrupts <-chan struct{}, person func(keys io.Writer)) (shown string, err error) {
+	t.Helper()
 	in, keys := io.Pipe()
-	go func() {
+	go person(keys)
+	var out lockedBuffer
+	err = Screen(t.Context(), New(f, Config{Name: "fake"}), in, &out, []string{"TERM=xterm"}, interrupts)
+	return ansi.Strip(out.String()), err
+}
+
+func TestScreenRuns(t *testing.T) {
+	shown, err := runScreen(t, &fake{answers: []string{"hello"}}, nil, func(keys io.Writer) {
 		_, _ = io.WriteString(keys, "hi\r")
 		time.Sleep(200 * time.Millisecond) // a person waits for the answer; Ctrl-D then finds an empty input
 		_, _ = io.WriteString(keys, "\x04")
-	}()
-	var out bytes.Buffer
-	s := New(&fake{answers: []string{"hello"}, defaults: systemgemma.Sampling{}}, Config{Name: "fake"})
-	if err := Screen(t.Context(), s, in, &out, []string{"TERM=xterm"}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	text := ansi.Strip(out.String())
 	for _, want := range []string{"Chat with fake", ">>> hi", "hello"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("screen lacks %q: %q", want, text)
+		if !strings.Contains(shown, want) {
+			t.Errorf("screen lacks %q: %q", want, shown)
 		}
+	}
+}
+
+// Interrupts from outside act as the key: any number of them stop answers, two at an empty input end the program.
+func TestScreenTakesInterruptsFromOutside(t *testing.T) {
+	interrupts := make(chan struct{})
+	f := &fake{answers: []string{"a long answer", "a long answer"}, hold: make(chan struct{})}
+	shown, err := runScreen(t, f, interrupts, func(keys io.Writer) {
+		for range 2 {
+			_, _ = io.WriteString(keys, "hi\r")
+			time.Sleep(100 * time.Millisecond)
+			interrupts <- struct{}{}
+			time.Sleep(100 * time.Millisecond)
+		}
+		interrupts <- struct{}{}
+		interrupts <- struct{}{}
+	})
+	if err != nil || strings.Count(shown, "(stopped") != 2 {
+		t.Errorf("error = %v, want none and two stopped answers: %q", err, shown)
 	}
 }
