@@ -24,11 +24,18 @@ func shapes() map[string]arch.Config {
 }
 
 // noise fills a model with random int8 weights of the size that trained ones have: the speed of a pass, not its sense.
-func noise(b *testing.B, c arch.Config) *Weights {
+func noise(b *testing.B, c arch.Config) *Weights { return noiseAs(b, c, "W8C") }
+
+// noiseAs is noise in an integer format.
+func noiseAs(b *testing.B, c arch.Config, format string) *Weights {
+	layout, grouping, err := quant.ParseFormat(format)
+	if err != nil {
+		b.Fatal(err)
+	}
 	c.AlternateLayers()
 	seed := uint64(1)
 	matrix := func(rows, cols int) *quant.Matrix {
-		m, block, err := quant.New(quant.W8C, rows, cols)
+		m, block, err := quant.NewGrouped(layout, grouping, rows, cols)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -39,6 +46,9 @@ func noise(b *testing.B, c arch.Config) *Weights {
 		}
 		for r := range m.Scale {
 			m.Scale[r] = 1 / (64 * float32(cols))
+		}
+		for i := range offheap.Cast[uint16](m.Scales) { // 2^-12 as a half, or about 2^-47 as a float32
+			offheap.Cast[uint16](m.Scales)[i] = 0x0c00
 		}
 		return m
 	}
@@ -58,25 +68,34 @@ func noise(b *testing.B, c arch.Config) *Weights {
 
 func BenchmarkForward(b *testing.B) {
 	for name, c := range shapes() {
-		w := noise(b, c)
-		m := open(b, w, runtime.GOMAXPROCS(0), Options{})
-		pool := NewPool(&w.Config, KVF16, 0)
-		for _, n := range []int{1, 128} {
-			b.Run(fmt.Sprintf("shape=%s/layout=W8C/tokens=%d/threads=%d", name, n, runtime.GOMAXPROCS(0)), func(b *testing.B) {
-				cache := pool.NewCache()
-				tokens := ids(128, c.VocabSize, 1)
-				for b.Loop() {
-					if cache.Len() >= 256 {
-						b.StopTimer()
-						cache.Free()
-						b.StartTimer()
-					}
-					if err := m.Forward(context.Background(), []Chunk{{cache, tokens[:n], 1}}, func(int, int, []float32) error { return nil }); err != nil {
+		for _, format := range []string{"W8C", "W8G-g32-f16", "W4G-g32-f16", "W4G-g32-f16-min", "W8G-g128-token"} {
+			b.Run(fmt.Sprintf("shape=%s/layout=%s", name, format), func(b *testing.B) { benchmarkForward(b, noiseAs(b, c, format)) })
+		}
+	}
+}
+
+// benchmarkForward does 1, 128 and 512 tokens a pass, at depths up to 512.
+func benchmarkForward(b *testing.B, w *Weights) {
+	m := open(b, w, runtime.GOMAXPROCS(0), Options{})
+	pool := NewPool(&w.Config, KVF16, 0)
+	for _, n := range []int{1, 128, 512} {
+		b.Run(fmt.Sprintf("tokens=%d/threads=%d", n, runtime.GOMAXPROCS(0)), func(b *testing.B) {
+			cache := pool.NewCache()
+			tokens := ids(512, w.Config.VocabSize, 1)
+			for b.Loop() {
+				if cache.Len() >= 256 {
+					b.StopTimer()
+					cache.Free()
+					b.StartTimer()
+				}
+				for first := 0; first < n; first += MaxRows {
+					chunk := tokens[first:min(n, first+MaxRows)]
+					if err := m.Forward(context.Background(), []Chunk{{cache, chunk, 1}}, func(int, int, []float32) error { return nil }); err != nil {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tok/s")
-			})
-		}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tok/s")
+		})
 	}
 }

@@ -3,6 +3,7 @@
 //	SETUP  sets Z30 and R13: bytes from a step's words to the row that its sums begin with; BX = 4*width
 //	TILES  loads 8 tiles as unsigned bytes to Z20-Z27 and moves SI beyond them
 //	PAIR   loads 2 tiles to Z20 and Z21 and moves SI beyond them
+//	AHEAD  fetches what the step 4 KiB further on has: for one token, bound by memory, this covers the next strip's beginning
 //
 // A sum of unsigned weights begins with what makes it that of the signed ones (GroupPanel.Words). Activations are the signed
 // operand, broadcast by VPDPBUSD itself. Steps of 32 columns are the fast way: their 8 tiles stay in registers for all
@@ -140,6 +141,7 @@ have:
 
 width1:
 	SCALES(floats1, have1)
+	AHEAD
 	TILES
 	BEGIN(0, Z16)
 	VPXORD Z17, Z17, Z17
