@@ -254,7 +254,7 @@ func (a *attention) join(all, part parts, b block, seg int) {
 		top := max(all.top[i], part.top[i])
 		keep, weight := kernel.Exp(all.top[i]-top), [1]float32{kernel.Exp(part.top[i] - top)}
 		kernel.Scale(out, keep)
-		kernel.AxpyF32(out, dim, weight[:], 1, add)
+		kernel.AxpyF32(out, dim, weight[:], 1, add, nil)
 		all.top[i], all.sum[i] = top, float32(all.sum[i]*keep)+float32(part.sum[i]*weight[0])
 	}
 }
@@ -312,13 +312,17 @@ func (a *attention) dots(s *attentionScratch, c *Cache, kvHead, from, to, lo, hi
 		first := max(lo-base, 0) &^ (kernel.KeyBlock - 1)
 		last := min((hi-base+kernel.KeyBlock-1)&^(kernel.KeyBlock-1), PageTokens)
 		scores, rows := s.scores[from*scoreStride+base+first-start:], c.rows(a.layer, 0, kvHead, page)
+		next := c.rows(a.layer, 1, kvHead, lo/PageTokens) // the values come after the keys
+		if base+PageTokens < hi {
+			next = c.rows(a.layer, 0, kvHead, page+1)
+		}
 		switch c.pool.typ {
 		case KVF32:
-			kernel.DotF32(scores, scoreStride, q, dim, offheap.Cast[float32](rows)[first*dim:last*dim])
+			kernel.DotF32(scores, scoreStride, q, dim, offheap.Cast[float32](rows)[first*dim:last*dim], offheap.Cast[float32](next))
 		case KVF16:
-			kernel.DotF16(scores, scoreStride, q, dim, offheap.Cast[uint16](rows)[first*dim:last*dim])
+			kernel.DotF16(scores, scoreStride, q, dim, offheap.Cast[uint16](rows)[first*dim:last*dim], offheap.Cast[uint16](next))
 		case KVI8:
-			kernel.DotI8(scores, scoreStride, q, dim, offheap.Cast[int8](rows)[first*dim:last*dim])
+			kernel.DotI8(scores, scoreStride, q, dim, offheap.Cast[int8](rows)[first*dim:last*dim], offheap.Cast[int8](next))
 			copy(s.scales[0][base-start:], c.scales(a.layer, 0, kvHead, page))
 			copy(s.scales[1][base-start:], c.scales(a.layer, 1, kvHead, page))
 		}
@@ -333,14 +337,18 @@ func (a *attention) sums(s *attentionScratch, part parts, c *Cache, kvHead, from
 		page, first := lo/PageTokens, lo%PageTokens
 		last := min(PageTokens, first+hi-lo)
 		p, rows := s.scores[from*scoreStride+lo-start:], c.rows(a.layer, 1, kvHead, page)
+		lo += last - first
+		var next []byte
+		if lo < hi {
+			next = c.rows(a.layer, 1, kvHead, page+1)
+		}
 		switch c.pool.typ {
 		case KVF32:
-			kernel.AxpyF32(out, dim, p, scoreStride, offheap.Cast[float32](rows)[first*dim:last*dim])
+			kernel.AxpyF32(out, dim, p, scoreStride, offheap.Cast[float32](rows)[first*dim:last*dim], offheap.Cast[float32](next))
 		case KVF16:
-			kernel.AxpyF16(out, dim, p, scoreStride, offheap.Cast[uint16](rows)[first*dim:last*dim])
+			kernel.AxpyF16(out, dim, p, scoreStride, offheap.Cast[uint16](rows)[first*dim:last*dim], offheap.Cast[uint16](next))
 		case KVI8:
-			kernel.AxpyI8(out, dim, p, scoreStride, offheap.Cast[int8](rows)[first*dim:last*dim])
+			kernel.AxpyI8(out, dim, p, scoreStride, offheap.Cast[int8](rows)[first*dim:last*dim], offheap.Cast[int8](next))
 		}
-		lo += last - first
 	}
 }

@@ -225,48 +225,48 @@ done: \
 //	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, k[j*dim+c], lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
 // } }
 //
-// func dotF32Neon(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int)
-TEXT ·dotF32Neon(SB), NOSPLIT, $0-56
+// func dotF32Neon(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int, next *float32)
+TEXT ·dotF32Neon(SB), NOSPLIT, $0-64
 	DOTS(LOAD_F32, 2)
 
 // for i := range queries { for j := range keys {
 //	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, f16(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
 // } }
 //
-// func dotF16Neon(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int)
-TEXT ·dotF16Neon(SB), NOSPLIT, $0-56
+// func dotF16Neon(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int, next *uint16)
+TEXT ·dotF16Neon(SB), NOSPLIT, $0-64
 	DOTS(LOAD_F16, 1)
 
 // for i := range queries { for j := range keys {
 //	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, float32(k[j*dim+c]), lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
 // } }
 //
-// func dotI8Neon(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int)
-TEXT ·dotI8Neon(SB), NOSPLIT, $0-56
+// func dotI8Neon(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int, next *int8)
+TEXT ·dotI8Neon(SB), NOSPLIT, $0-64
 	DOTS(LOAD_I8, 0)
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], v[j*dim+c], o[i*dim+c])
 // } } }
 //
-// func axpyF32Neon(o, p *float32, stride, queries, dim int, v *float32, keys int)
-TEXT ·axpyF32Neon(SB), NOSPLIT, $0-56
+// func axpyF32Neon(o, p *float32, stride, queries, dim int, v *float32, keys int, next *float32)
+TEXT ·axpyF32Neon(SB), NOSPLIT, $0-64
 	AXPYS(LOAD_F32, 2)
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], f16(v[j*dim+c]), o[i*dim+c])
 // } } }
 //
-// func axpyF16Neon(o, p *float32, stride, queries, dim int, v *uint16, keys int)
-TEXT ·axpyF16Neon(SB), NOSPLIT, $0-56
+// func axpyF16Neon(o, p *float32, stride, queries, dim int, v *uint16, keys int, next *uint16)
+TEXT ·axpyF16Neon(SB), NOSPLIT, $0-64
 	AXPYS(LOAD_F16, 1)
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], float32(v[j*dim+c]), o[i*dim+c])
 // } } }
 //
-// func axpyI8Neon(o, p *float32, stride, queries, dim int, v *int8, keys int)
-TEXT ·axpyI8Neon(SB), NOSPLIT, $0-56
+// func axpyI8Neon(o, p *float32, stride, queries, dim int, v *int8, keys int, next *int8)
+TEXT ·axpyI8Neon(SB), NOSPLIT, $0-64
 	AXPYS(LOAD_I8, 0)
 
 // for i, v := range x { dst[i] = half.ToF16(v) }

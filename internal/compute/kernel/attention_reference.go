@@ -12,15 +12,15 @@ var attentionReference = attention{
 	toF16: toF16Ref,
 }
 
-func dotF32Ref(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int) {
+func dotF32Ref(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int, _ *float32) {
 	dotRef(scores, stride, q, queries, dim, k, keys, func(x float32) float32 { return x })
 }
 
-func dotF16Ref(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int) {
+func dotF16Ref(scores *float32, stride int, q *float32, queries, dim int, k *uint16, keys int, _ *uint16) {
 	dotRef(scores, stride, q, queries, dim, k, keys, half.FromF16)
 }
 
-func dotI8Ref(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int) {
+func dotI8Ref(scores *float32, stride int, q *float32, queries, dim int, k *int8, keys int, _ *int8) {
 	dotRef(scores, stride, q, queries, dim, k, keys, func(x int8) float32 { return float32(x) })
 }
 
@@ -42,15 +42,15 @@ func dotRef[T any](scores *float32, stride int, q *float32, queries, dim int, k 
 	}
 }
 
-func axpyF32Ref(o, p *float32, stride, queries, dim int, v *float32, keys int) {
+func axpyF32Ref(o, p *float32, stride, queries, dim int, v *float32, keys int, _ *float32) {
 	axpyRef(o, p, stride, queries, dim, v, keys, func(x float32) float32 { return x })
 }
 
-func axpyF16Ref(o, p *float32, stride, queries, dim int, v *uint16, keys int) {
+func axpyF16Ref(o, p *float32, stride, queries, dim int, v *uint16, keys int, _ *uint16) {
 	axpyRef(o, p, stride, queries, dim, v, keys, half.FromF16)
 }
 
-func axpyI8Ref(o, p *float32, stride, queries, dim int, v *int8, keys int) {
+func axpyI8Ref(o, p *float32, stride, queries, dim int, v *int8, keys int, _ *int8) {
 	axpyRef(o, p, stride, queries, dim, v, keys, func(x int8) float32 { return float32(x) })
 }
 

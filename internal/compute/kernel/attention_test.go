@@ -42,16 +42,16 @@ func (c cached) guarded(t *rapid.T) cached {
 func (c cached) dots(set *attention, scores []float32, stride int, q []float32, dim int) {
 	queries, keys := len(q)/dim, len(c.f32)/dim
 	n := (queries-1)*stride + keys
-	set.dotF32(&scores[0], stride, &q[0], queries, dim, unsafe.SliceData(c.f32), keys)
-	set.dotF16(&scores[n], stride, &q[0], queries, dim, unsafe.SliceData(c.f16), keys)
-	set.dotI8(&scores[2*n], stride, &q[0], queries, dim, unsafe.SliceData(c.i8), keys)
+	set.dotF32(&scores[0], stride, &q[0], queries, dim, unsafe.SliceData(c.f32), keys, unsafe.SliceData(c.f32))
+	set.dotF16(&scores[n], stride, &q[0], queries, dim, unsafe.SliceData(c.f16), keys, unsafe.SliceData(c.f16))
+	set.dotI8(&scores[2*n], stride, &q[0], queries, dim, unsafe.SliceData(c.i8), keys, unsafe.SliceData(c.i8))
 }
 
 func (c cached) sums(set *attention, o, p []float32, stride, queries, dim int) {
 	keys, n := len(c.f32)/dim, queries*dim
-	set.axpyF32(&o[0], &p[0], stride, queries, dim, unsafe.SliceData(c.f32), keys)
-	set.axpyF16(&o[n], &p[0], stride, queries, dim, unsafe.SliceData(c.f16), keys)
-	set.axpyI8(&o[2*n], &p[0], stride, queries, dim, unsafe.SliceData(c.i8), keys)
+	set.axpyF32(&o[0], &p[0], stride, queries, dim, unsafe.SliceData(c.f32), keys, unsafe.SliceData(c.f32))
+	set.axpyF16(&o[n], &p[0], stride, queries, dim, unsafe.SliceData(c.f16), keys, unsafe.SliceData(c.f16))
+	set.axpyI8(&o[2*n], &p[0], stride, queries, dim, unsafe.SliceData(c.i8), keys, unsafe.SliceData(c.i8))
 }
 
 func TestAttentionEqualsReference(t *testing.T) {
@@ -104,16 +104,16 @@ func TestQueriesDoNotTouchEachOther(t *testing.T) {
 	defer func(was *table) { active = was }(active)
 	for _, active = range available() {
 		scores, one := make([]float32, queries*keys), make([]float32, keys)
-		DotI8(scores, keys, q, dim, c.i8)
+		DotI8(scores, keys, q, dim, c.i8, nil)
 		o := slices.Clone(q)
-		AxpyF16(o, dim, p, keys, c.f16)
+		AxpyF16(o, dim, p, keys, c.f16, nil)
 		for i := range queries {
-			DotI8(one, keys, q[i*dim:(i+1)*dim], dim, c.i8)
+			DotI8(one, keys, q[i*dim:(i+1)*dim], dim, c.i8, nil)
 			if !sameBits(one, scores[i*keys:(i+1)*keys]) {
 				t.Errorf("%s: scores of query %d differ alone", active.name, i)
 			}
 			alone := slices.Clone(q[i*dim : (i+1)*dim])
-			AxpyF16(alone, dim, p[i*keys:(i+1)*keys], keys, c.f16)
+			AxpyF16(alone, dim, p[i*keys:(i+1)*keys], keys, c.f16, nil)
 			if !sameBits(alone, o[i*dim:(i+1)*dim]) {
 				t.Errorf("%s: sum of query %d differs alone", active.name, i)
 			}
@@ -137,8 +137,8 @@ func TestEveryCachedNumberWidens(t *testing.T) {
 			set *attention
 			o   []float32
 		}{{&set.attention, got}, {&attentionReference, want}} {
-			c.set.axpyF16(&c.o[0], &minus, 1, 1, len(halves), &halves[0], 1)
-			c.set.axpyI8(&c.o[len(halves)], &minus, 1, 1, len(bytes), &bytes[0], 1)
+			c.set.axpyF16(&c.o[0], &minus, 1, 1, len(halves), &halves[0], 1, &halves[0])
+			c.set.axpyI8(&c.o[len(halves)], &minus, 1, 1, len(bytes), &bytes[0], 1, &bytes[0])
 		}
 		for i := range want {
 			if !sameBits(got[i:i+1], want[i:i+1]) {
@@ -200,8 +200,8 @@ func TestToI8KeepsNonFiniteVisible(t *testing.T) {
 		x[5] = bad
 		scale := ToI8(row, x)
 		score, weight, sum := make([]float32, 16), []float32{1 * scale}, make([]float32, 16)
-		DotI8(score, 16, q, 16, slices.Repeat(row, 16))
-		AxpyI8(sum, 16, weight, 1, row)
+		DotI8(score, 16, q, 16, slices.Repeat(row, 16), nil)
+		AxpyI8(sum, 16, weight, 1, row, nil)
 		if s := score[0] * scale; s == s || sum[0] == sum[0] {
 			t.Errorf("row with %v: score %v, weighted %v; want NaN", bad, s, sum[0])
 		}
@@ -211,15 +211,15 @@ func TestToI8KeepsNonFiniteVisible(t *testing.T) {
 func TestAttentionRefusesWrongLengths(t *testing.T) {
 	f, i := make([]float32, 512), make([]int8, 512)
 	for name, call := range map[string]func(){
-		"dim":          func() { DotF32(f, 16, f[:15], 15, f[:240]) },
-		"dim 0":        func() { DotF32(f, 16, f, 0, f) },
-		"keys":         func() { DotF32(f, 32, f[:16], 16, f[:17*16]) },
-		"half a key":   func() { DotI8(f, 32, f[:16], 16, i[:16*16+8]) },
-		"half a query": func() { DotI8(f, 32, f[:24], 16, i[:16*16]) },
-		"scores":       func() { DotI8(f[:31], 16, f[:32], 16, i[:16*16]) },
-		"stride":       func() { DotI8(f, 15, f[:32], 16, i[:16*16]) },
-		"weights":      func() { AxpyI8(f[:32], 16, f[:5], 3, i[:3*16]) },
-		"values":       func() { AxpyI8(f[:32], 16, f, 3, i[:3*16-1]) },
+		"dim":          func() { DotF32(f, 16, f[:15], 15, f[:240], nil) },
+		"dim 0":        func() { DotF32(f, 16, f, 0, f, nil) },
+		"keys":         func() { DotF32(f, 32, f[:16], 16, f[:17*16], nil) },
+		"half a key":   func() { DotI8(f, 32, f[:16], 16, i[:16*16+8], nil) },
+		"half a query": func() { DotI8(f, 32, f[:24], 16, i[:16*16], nil) },
+		"scores":       func() { DotI8(f[:31], 16, f[:32], 16, i[:16*16], nil) },
+		"stride":       func() { DotI8(f, 15, f[:32], 16, i[:16*16], nil) },
+		"weights":      func() { AxpyI8(f[:32], 16, f[:5], 3, i[:3*16], nil) },
+		"values":       func() { AxpyI8(f[:32], 16, f, 3, i[:3*16-1], nil) },
 		"ToF16":        func() { ToF16(make([]uint16, 15), f[:16]) },
 		"ToI8":         func() { ToI8(i[:16], f[:32]) },
 		"Mul":          func() { Mul(f[:16], f[:32]) },
@@ -244,12 +244,12 @@ func BenchmarkAttention(b *testing.B) {
 		for _, set := range available() {
 			work := 16 * float64(queries*keys*dim)
 			for name, f := range map[string]func(){
-				"dotF32":  func() { set.dotF32(&p[0], keys, &q[0], queries, dim, &c.f32[0], keys) },
-				"dotF16":  func() { set.dotF16(&p[0], keys, &q[0], queries, dim, &c.f16[0], keys) },
-				"dotI8":   func() { set.dotI8(&p[0], keys, &q[0], queries, dim, &c.i8[0], keys) },
-				"axpyF32": func() { set.axpyF32(&q[0], &p[0], keys, queries, dim, &c.f32[0], keys) },
-				"axpyF16": func() { set.axpyF16(&q[0], &p[0], keys, queries, dim, &c.f16[0], keys) },
-				"axpyI8":  func() { set.axpyI8(&q[0], &p[0], keys, queries, dim, &c.i8[0], keys) },
+				"dotF32":  func() { set.dotF32(&p[0], keys, &q[0], queries, dim, &c.f32[0], keys, &c.f32[0]) },
+				"dotF16":  func() { set.dotF16(&p[0], keys, &q[0], queries, dim, &c.f16[0], keys, &c.f16[0]) },
+				"dotI8":   func() { set.dotI8(&p[0], keys, &q[0], queries, dim, &c.i8[0], keys, &c.i8[0]) },
+				"axpyF32": func() { set.axpyF32(&q[0], &p[0], keys, queries, dim, &c.f32[0], keys, &c.f32[0]) },
+				"axpyF16": func() { set.axpyF16(&q[0], &p[0], keys, queries, dim, &c.f16[0], keys, &c.f16[0]) },
+				"axpyI8":  func() { set.axpyI8(&q[0], &p[0], keys, queries, dim, &c.i8[0], keys, &c.i8[0]) },
 			} {
 				b.Run(fmt.Sprintf("func=%s/queries=%d/set=%s", name, queries, set.name), func(b *testing.B) {
 					best(b, work, "GMAC/s", func(int) {

@@ -1,10 +1,14 @@
 // The body of axpyF32AVX2, axpyF16AVX2 and axpyI8AVX2, which include it after they have defined
 //	BYTES           the bytes of one element of v: 4, 2 or 1
 //	LOAD(off, reg)  widens 8 elements from R10 + off elements on to the 8 floats of reg
+//	AHEAD(p)        fetches 32*BYTES bytes at p into the second-level cache, or the line around them
+//
+// With 32 columns of v, as many of next are fetched.
 //
 // A block of o stays in registers while all rows of v pass: 32 columns, then 16, of 2 queries (Y0-Y3, Y4-Y7), then of 1.
 
 #define ROW32 \
+	AHEAD((R10)(R13*1)); \
 	LOAD(0, Y8);   \
 	LOAD(8, Y9);   \
 	LOAD(16, Y10); \
@@ -49,6 +53,8 @@
 	IMUL3Q $BYTES, R11, R9    // R9 = bytes of a row of v
 	SHLQ   $2, R11            // R11 = bytes of a row of o
 	SHLQ   $2, AX             // AX = bytes from one query's weights to the next's
+	MOVQ   next+56(FP), R13
+	SUBQ   v+40(FP), R13      // R13 = bytes from v to next
 
 two:
 	CMPQ BX, $2

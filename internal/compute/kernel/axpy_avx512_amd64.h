@@ -1,11 +1,15 @@
 // The body of axpyF32AVX512, axpyF16AVX512 and axpyI8AVX512, which include it after they have defined
 //	BYTES           the bytes of one element of v: 4, 2 or 1
 //	LOAD(off, reg)  widens 16 elements from R10 + off elements on to the 16 floats of reg
+//	AHEAD(p)        fetches BYTES lines of 64 bytes at p into the second-level cache
+//
+// With 64 columns of v, as many of next are fetched.
 //
 // A block of o stays in registers while all rows of v pass: 64 columns, then 16 at a time, of 4 queries (Z0-Z3, Z4-Z7,
 // Z8-Z11, Z12-Z15), then of 2, then of 1.
 
 #define ROW64 \
+	AHEAD((R10)(BX*1)); \
 	LOAD(0, Z20);  \
 	LOAD(16, Z21); \
 	LOAD(32, Z22); \
@@ -45,7 +49,10 @@
 	MOVQ   o+0(FP), DI
 	MOVQ   p+8(FP), SI
 	MOVQ   stride+16(FP), AX
-	MOVQ   queries+24(FP), BX // BX = queries left
+	MOVQ   queries+24(FP), CX
+	MOVQ   CX, left-8(SP)     // queries left
+	MOVQ   next+56(FP), BX
+	SUBQ   v+40(FP), BX       // BX = bytes from v to next
 	MOVQ   dim+32(FP), R11
 	IMUL3Q $BYTES, R11, R9    // R9 = bytes of a row of v
 	SHLQ   $2, R11            // R11 = bytes of a row of o
@@ -53,7 +60,7 @@
 	LEAQ   (AX)(AX*2), R13    // R13 = bytes of three
 
 four:
-	CMPQ BX, $4
+	CMPQ left-8(SP), $4
 	JLT  two
 	MOVQ v+40(FP), R8
 	MOVQ dim+32(FP), R12 // R12 = columns left
@@ -128,11 +135,11 @@ next4:  // DI is one row on already
 	LEAQ (DI)(R11*2), DI
 	ADDQ R11, DI
 	LEAQ (SI)(AX*4), SI
-	SUBQ $4, BX
+	SUBQ $4, left-8(SP)
 	JMP  four
 
 two:
-	CMPQ BX, $2
+	CMPQ left-8(SP), $2
 	JLT  one
 	MOVQ v+40(FP), R8
 	MOVQ dim+32(FP), R12
@@ -186,11 +193,11 @@ row2x16:
 next2:
 	ADDQ R11, DI
 	LEAQ (SI)(AX*2), SI
-	SUBQ $2, BX
+	SUBQ $2, left-8(SP)
 
 one:
-	TESTQ BX, BX
-	JZ    done
+	CMPQ left-8(SP), $0
+	JE   done
 	MOVQ  v+40(FP), R8
 	MOVQ  dim+32(FP), R12
 	SUBQ  $64, R12

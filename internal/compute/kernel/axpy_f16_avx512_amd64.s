@@ -4,11 +4,14 @@
 
 #define BYTES 2
 #define LOAD(off, reg) VCVTPH2PS (2*off)(R10), reg
+#define AHEAD(p) \
+	PREFETCHT1 0 p; \
+	PREFETCHT1 64 p
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], f16(v[j*dim+c]), o[i*dim+c])
 // } } }
 //
-// func axpyF16AVX512(o, p *float32, stride, queries, dim int, v *uint16, keys int)
-TEXT ·axpyF16AVX512(SB), NOSPLIT, $0-56
+// func axpyF16AVX512(o, p *float32, stride, queries, dim int, v *uint16, keys int, next *uint16)
+TEXT ·axpyF16AVX512(SB), NOSPLIT, $8-64
 #include "axpy_avx512_amd64.h"

@@ -4,11 +4,14 @@
 
 #define BYTES 4
 #define LOAD(off, reg) VMOVUPS (4*off)(R10), reg
+#define AHEAD(p) \
+	PREFETCHT1 0 p; \
+	PREFETCHT1 64 p
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], v[j*dim+c], o[i*dim+c])
 // } } }
 //
-// func axpyF32AVX2(o, p *float32, stride, queries, dim int, v *float32, keys int)
-TEXT ·axpyF32AVX2(SB), NOSPLIT, $0-56
+// func axpyF32AVX2(o, p *float32, stride, queries, dim int, v *float32, keys int, next *float32)
+TEXT ·axpyF32AVX2(SB), NOSPLIT, $0-64
 #include "axpy_avx2_amd64.h"

@@ -1,6 +1,9 @@
 // The body of dotF32AVX2, dotF16AVX2 and dotI8AVX2, which include it after they have defined
 //	BYTES              the bytes of one element of k: 4, 2 or 1
 //	LOAD(src, lo, hi)  widens 16 elements at the address src to the 16 floats of lo and hi
+//	AHEAD(p)           fetches 32*BYTES bytes at p into the second-level cache, or the line around them
+//
+// With two queries, as many bytes as k has are fetched from next.
 //
 // A tile is 4 sums of 16 lanes, two registers each: 2 queries x 2 keys, then 1 x 4 for a last query.
 
@@ -53,8 +56,9 @@ two:
 	JLT  one
 	MOVQ k+40(FP), R8
 	MOVQ keys+48(FP), R12 // R12 = keys left
+	MOVQ next+56(FP), R13
 
-tile2:  // DX walks the queries, R10 the keys
+tile2:  // DX walks the queries, R10 the keys, R13 what comes next
 	MOVQ SI, DX
 	MOVQ R8, R10
 	MOVQ R11, CX
@@ -71,6 +75,8 @@ block2:
 	LOAD((R10)(R9*1), Y12, Y13)
 	MADD(Y8, Y9, Y2, Y3)
 	MADD(Y10, Y11, Y6, Y7)
+	AHEAD((R13))
+	ADDQ    $(32*BYTES), R13
 	ADDQ    $64, DX
 	ADDQ    $(16*BYTES), R10
 	SUBQ    $64, CX

@@ -1,6 +1,9 @@
 // The body of dotF32AVX512, dotF16AVX512 and dotI8AVX512, which include it after they have defined
 //	BYTES           the bytes of one element of k: 4, 2 or 1
 //	LOAD(src, reg)  widens 16 elements at the address src to the 16 floats of reg
+//	AHEAD(p)        fetches BYTES lines of 64 bytes at p into the second-level cache
+//
+// As many bytes as k has are fetched from next, a tile's share with each tile.
 //
 // A tile is 16 sums of 16 lanes, Z0-Z15: 4 queries x 4 keys, then 2 x 8, then 1 x 16 for what is left of the queries.
 // REDUCE16 puts sum 4m+l into element m of 128-bit lane l, so that a lane holds four keys of one query.
@@ -76,14 +79,12 @@
 	VFMADD231PS Z20, Z16, s0
 
 	MOVQ   scores+0(FP), DI
-	MOVQ   stride+8(FP), AX
 	MOVQ   q+16(FP), SI
 	MOVQ   queries+24(FP), BX // BX = queries left
 	MOVQ   dim+32(FP), R11
 	IMUL3Q $BYTES, R11, R9    // R9 = bytes of a key
 	LEAQ   (R9)(R9*2), R12    // R12 = bytes of three
 	SHLQ   $2, R11            // R11 = bytes of a query
-	SHLQ   $2, AX             // AX = bytes from one query's scores to the next's
 
 four:
 	CMPQ BX, $4
@@ -92,8 +93,11 @@ four:
 	MOVQ keys+48(FP), CX
 	MOVQ CX, left-8(SP)
 	LEAQ (R11)(R11*2), R13 // R13 = bytes of three queries
+	MOVQ next+56(FP), AX
+	MOVQ AX, ahead-16(SP)
 
-tile4:  // DX walks the queries, R10 the keys
+tile4:  // DX walks the queries, R10 the keys, AX what comes next
+	MOVQ ahead-16(SP), AX
 	MOVQ SI, DX
 	MOVQ R8, R10
 	MOVQ R11, CX
@@ -108,11 +112,16 @@ block4:
 	KEY4((R10)(R9*1), Z4, Z5, Z6, Z7)
 	KEY4((R10)(R9*2), Z8, Z9, Z10, Z11)
 	KEY4((R10)(R12*1), Z12, Z13, Z14, Z15)
+	AHEAD((AX))
+	ADDQ    $(64*BYTES), AX
 	ADDQ    $64, DX
 	ADDQ    $(16*BYTES), R10
 	SUBQ    $64, CX
 	JNZ     block4
 
+	MOVQ          AX, ahead-16(SP)
+	MOVQ          stride+8(FP), AX
+	SHLQ          $2, AX // AX = bytes from one query's scores to the next's
 	REDUCE16
 	LEAQ          (DI)(AX*2), DX
 	VMOVUPS       X0, (DI)
@@ -138,8 +147,11 @@ two:
 	MOVQ k+40(FP), R8
 	MOVQ keys+48(FP), CX
 	MOVQ CX, left-8(SP)
+	MOVQ next+56(FP), AX
+	MOVQ AX, ahead-16(SP)
 
 tile2:  // R10 walks keys 0-3, R13 keys 4-7
+	MOVQ ahead-16(SP), AX
 	MOVQ SI, DX
 	MOVQ R8, R10
 	LEAQ (R8)(R9*4), R13
@@ -157,12 +169,19 @@ block2:
 	KEY2((R13)(R9*1), Z5, Z7)
 	KEY2((R13)(R9*2), Z9, Z11)
 	KEY2((R13)(R12*1), Z13, Z15)
+	AHEAD((AX))
+	ADDQ    $(64*BYTES), AX
+	AHEAD((AX))
+	ADDQ    $(64*BYTES), AX
 	ADDQ    $64, DX
 	ADDQ    $(16*BYTES), R10
 	ADDQ    $(16*BYTES), R13
 	SUBQ    $64, CX
 	JNZ     block2
 
+	MOVQ          AX, ahead-16(SP)
+	MOVQ          stride+8(FP), AX
+	SHLQ          $2, AX
 	REDUCE16
 	VMOVUPS       Y0, (DI)
 	VEXTRACTF64X4 $1, Z0, (DI)(AX*1)

@@ -6,11 +6,14 @@
 #define LOAD(src, lo, hi) \
 	VMOVUPS 0 src, lo;  \
 	VMOVUPS 32 src, hi
+#define AHEAD(p) \
+	PREFETCHT1 0 p; \
+	PREFETCHT1 64 p
 
 // for i := range queries { for j := range keys {
 //	for c, x := range q[i*dim:(i+1)*dim] { lanes[c%16] = fma(x, k[j*dim+c], lanes[c%16]) }; scores[i*stride+j] = reduce(&lanes)
 // } }
 //
-// func dotF32AVX2(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int)
-TEXT ·dotF32AVX2(SB), NOSPLIT, $0-56
+// func dotF32AVX2(scores *float32, stride int, q *float32, queries, dim int, k *float32, keys int, next *float32)
+TEXT ·dotF32AVX2(SB), NOSPLIT, $0-64
 #include "dot_avx2_amd64.h"
