@@ -253,15 +253,15 @@ func (b *bench) decode(n int) error {
 	return nil
 }
 
-// weightType names the kind of most weights.
+// weightType names the kind of most weights: as OpenSynthetic takes it, else as files name the layout.
 func (m *Model) weightType() string {
-	layout := m.weights.Layers[0].Gate.Layout
+	w := m.weights.Layers[0].Gate
 	for _, t := range weightTypes {
-		if t.layout == layout {
+		if t.layout == w.Layout && t.grouping == w.Grouping {
 			return t.name
 		}
 	}
-	return layout.String()
+	return quant.Format(w.Layout, w.Grouping)
 }
 
 // matrices lists what a token is multiplied with: all matrices of the layers, then the head.
@@ -274,7 +274,9 @@ func (m *Model) matrices() []*quant.Matrix {
 	return append(list, m.weights.Head)
 }
 
-func matrixBytes(m *quant.Matrix) int64 { return int64(len(m.Data) + 4*len(m.Scale) + 4*len(m.RowSum)) }
+func matrixBytes(m *quant.Matrix) int64 {
+	return int64(len(m.Data) + 4*len(m.Scale) + 4*len(m.RowSum) + len(m.Scales) + len(m.Mins))
+}
 
 // weightBytes is the memory of all matrices.
 func (m *Model) weightBytes() (n int64) {

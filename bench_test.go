@@ -209,7 +209,7 @@ func TestOpenSynthetic(t *testing.T) {
 	}
 	for _, c := range []struct{ shape, weights, want string }{
 		{"3b", "w8a8", "want one of [tiny 2b 9b 27b], found \"3b\""},
-		{"tiny", "w9", "want one of [f32 f16 bf16 w8a8"},
+		{"tiny", "w9", "want one of [f32 f16 bf16 q8_0 w8a8 q4_1 q4_0]"},
 	} {
 		if _, err := OpenSynthetic(c.shape, c.weights, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, want %q", c.shape, c.weights, err, c.want)

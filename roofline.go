@@ -133,17 +133,14 @@ func isInteger(l quant.Layout) bool { return l != quant.F32 && l != quant.F16 &&
 // kvBytes is what a token reads that sees n positions, its own included.
 func (b *bench) kvBytes(n float64) float64 {
 	c := &b.m.weights.Config
-	size := map[gemma2.KVType]float64{gemma2.KVF32: 4, gemma2.KVF16: 2}[b.m.kv]
-	if size == 0 {
-		size = 1
-	}
+	row := map[gemma2.KVType]int{gemma2.KVF32: 4 * c.HeadDim, gemma2.KVF16: 2 * c.HeadDim, gemma2.KVI8: c.HeadDim + 4}[b.m.kv]
 	sum := 0.0
 	for _, global := range c.Global {
 		seen := n
 		if !global {
 			seen = min(n, float64(c.SlidingWindow))
 		}
-		sum += seen * 2 * float64(c.NumKVHeads*c.HeadDim) * size
+		sum += seen * 2 * float64(c.NumKVHeads*row)
 	}
 	return sum
 }

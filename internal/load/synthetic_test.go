@@ -23,7 +23,7 @@ func synthetic(t *testing.T, layout quant.Layout, seed uint64, workers int) *che
 	t.Helper()
 	crew := parallel.New(workers)
 	defer crew.Close()
-	ck, blocks, err := Synthetic("tiny", layout, seed, crew)
+	ck, blocks, err := Synthetic("tiny", layout, quant.Grouping{}, seed, crew)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,38 @@ func TestSyntheticLayoutsHoldTheSameWeights(t *testing.T) {
 				SyntheticRow(want, 7, name, r)
 				if !slices.Equal(got, want) {
 					t.Fatalf("%v %s row %d differs from SyntheticRow", layout, name, r)
+				}
+			}
+		}
+	}
+}
+
+// Layouts with groups hold the same weights, rounded once.
+func TestSyntheticGroups(t *testing.T) {
+	crew := parallel.New(2)
+	defer crew.Close()
+	for _, c := range []struct {
+		layout quant.Layout
+		g      quant.Grouping
+		steps  float64 // in which the range of a row is divided
+	}{{quant.W8G, quant.Q8Grouping, 254}, {quant.W4G, quant.Q4Grouping, 15}, {quant.W4G, quant.Q41Grouping, 15}} {
+		const rows, cols = 40, 512
+		m, block, err := quant.NewGrouped(c.layout, c.g, rows, cols)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer free([]*offheap.Block{block})
+		if err := fill(m, newSource(7, "w", cols), crew); err != nil {
+			t.Fatal(err)
+		}
+		got, want := make([]float32, cols), make([]float32, cols)
+		for r := range rows {
+			m.Row(got, r)
+			SyntheticRow(want, 7, "w", r)
+			step := 2 * float64(want[0]) / c.steps // column 0 is the largest
+			for k := range want {
+				if d := math.Abs(float64(got[k] - want[k])); d > 1.1*step {
+					t.Fatalf("%s row %d column %d: %v, want %v within %v", quant.Format(c.layout, c.g), r, k, got[k], want[k], step)
 				}
 			}
 		}
@@ -198,11 +230,11 @@ func TestSyntheticShapes(t *testing.T) {
 	crew := parallel.New(1)
 	defer crew.Close()
 	for _, shape := range []string{"", "2B", "7b", "../tiny"} {
-		if _, _, err := Synthetic(shape, quant.W8C, 1, crew); err == nil || !strings.Contains(err.Error(), "want one of [tiny 2b 9b 27b]") {
+		if _, _, err := Synthetic(shape, quant.W8C, quant.Grouping{}, 1, crew); err == nil || !strings.Contains(err.Error(), "want one of [tiny 2b 9b 27b]") {
 			t.Errorf("%q: %v", shape, err)
 		}
 	}
-	if _, blocks, err := Synthetic("tiny", quant.Layout(99), 1, crew); err == nil || blocks != nil {
+	if _, blocks, err := Synthetic("tiny", quant.Layout(99), quant.Grouping{}, 1, crew); err == nil || blocks != nil {
 		t.Errorf("unknown layout: %v", err)
 	}
 }
@@ -211,7 +243,7 @@ func TestSyntheticShapes(t *testing.T) {
 func TestSyntheticRuns(t *testing.T) {
 	crew := parallel.New(2)
 	defer crew.Close()
-	ck, blocks, err := Synthetic("tiny", quant.W8C, 1, crew)
+	ck, blocks, err := Synthetic("tiny", quant.W8C, quant.Grouping{}, 1, crew)
 	if err != nil {
 		t.Fatal(err)
 	}
