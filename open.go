@@ -39,7 +39,7 @@ type Options struct {
 	Template string
 	// ContextLength bounds prompt and answer together, in tokens. 0: what the model was trained for; more is refused.
 	ContextLength int
-	// KVType is the number type of cached keys and values: f32 or f16. Empty: f16 for quantised files, else f32.
+	// KVType is the number type of cached keys and values: f32, f16 or int8. Empty: f16 for quantised files, else f32.
 	KVType string
 	// KVMemory bounds the bytes of cached keys and values of all requests. 0: no bound but the context length.
 	KVMemory int64
@@ -138,14 +138,16 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 func kvType(o *Options, ck *checkpoint.Checkpoint) (gemma2.KVType, error) {
 	exact := o.Preset == PresetExact
 	switch {
-	case o.KVType == "f16" && exact:
-		return 0, errors.New("KV type: preset exact wants f32, found f16")
+	case (o.KVType == "f16" || o.KVType == "int8") && exact:
+		return 0, fmt.Errorf("KV type: preset exact wants f32, found %s", o.KVType)
+	case o.KVType == "int8":
+		return gemma2.KVI8, nil
 	case o.KVType == "f16", o.KVType == "" && !exact && quantised(ck):
 		return gemma2.KVF16, nil
 	case o.KVType == "f32", o.KVType == "":
 		return gemma2.KVF32, nil
 	}
-	return 0, fmt.Errorf("KV type: want f32 or f16, found %q", o.KVType)
+	return 0, fmt.Errorf("KV type: want f32, f16 or int8, found %q", o.KVType)
 }
 
 // Close waits for running answers and frees the model's memory. Later calls fail with ErrClosed.

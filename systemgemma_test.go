@@ -137,7 +137,7 @@ func TestErrorsCanBeTold(t *testing.T) {
 	}
 	for name, o := range map[string]systemgemma.Options{
 		"threads": {Threads: -1}, "preset": {Preset: "fast"}, "context": {ContextLength: 1 << 20}, "kv": {KVType: "q4"},
-		"exact f16": {Preset: systemgemma.PresetExact, KVType: "f16"}, "mode": {SystemMode: "sytem"}, "custom": {SystemMode: "custom"},
+		"exact f16": {Preset: systemgemma.PresetExact, KVType: "f16"}, "exact int8": {Preset: systemgemma.PresetExact, KVType: "int8"}, "mode": {SystemMode: "sytem"}, "custom": {SystemMode: "custom"},
 	} {
 		if m, err := systemgemma.Open("", &o); err == nil {
 			t.Errorf("%s: want an error", name)
