@@ -30,8 +30,8 @@ func fill(t testing.TB, c *Cache, n int) {
 		}
 	}
 	for _, pages := range c.pages {
-		for _, p := range pages[1:] {
-			copy(p.Bytes(), pages[0].Bytes())
+		for i := 1; i < len(pages); i++ {
+			copy(pages[i].Bytes(), pages[0].Bytes())
 		}
 	}
 	c.n = n

@@ -177,7 +177,9 @@ func (m *Model) admit(chunks []Chunk) (n int, err error) {
 func (m *Model) embed(_, lo, hi int) {
 	half := m.config.HeadDim / 2
 	for t := lo; t < hi; t++ {
-		x := m.x.row(t)[:m.config.HiddenSize]
+		x := m.x.row(t)
+		clear(x[m.config.HiddenSize:]) // a pass that met a NaN leaves one there
+		x = x[:m.config.HiddenSize]
 		m.weights.Embed.Row(x, int(m.rowID[t]))
 		kernel.Scale(x, m.embedScale)
 		angles(m.cos.row(t)[:half], m.sin.row(t)[:half], m.freq, m.rowPos[t])

@@ -106,7 +106,7 @@ func TestBitsDoNotDependOnChunksOrWorkers(t *testing.T) {
 	tokens := ids(200, 117, 1)
 	for _, layout := range []quant.Layout{quant.W8C, quant.F32, quant.BF16, quant.F16} {
 		w := random(t, tiny(), layout)
-		for _, kv := range []KVType{KVF32, KVF16} {
+		for _, kv := range []KVType{KVF32, KVF16, KVI8} {
 			for _, exact := range []bool{false, true} {
 				pool := NewPool(&w.Config, kv, 0)
 				want := feed(t, open(t, w, 1, Options{Exact: exact}), pool.NewCache(), tokens, 1)
@@ -294,7 +294,7 @@ func TestValidateNamesTheTensor(t *testing.T) {
 func TestDecodeAllocatesNothing(t *testing.T) {
 	w := random(t, tiny(), quant.W8C)
 	m := open(t, w, 2, Options{})
-	cache := NewPool(&w.Config, KVF16, 0).NewCache()
+	cache := NewPool(&w.Config, KVI8, 0).NewCache()
 	feed(t, m, cache, ids(5, 117, 1), 5)
 	chunks := []Chunk{{cache, []int32{7}, 1}}
 	out := func(int, int, []float32) error { return nil }
