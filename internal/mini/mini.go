@@ -6,9 +6,9 @@ package mini
 
 import _ "embed"
 
-// The file is remade from a checkpoint folder by one command; set MINI_CHECKPOINT to the folder.
+// The file is remade from the checkpoint in tools/mini/model by go generate; better weights drop in there.
 //
-//go:generate go run ../../tools/mini/pack $MINI_CHECKPOINT mini.gguf
+//go:generate go run ../../tools/mini/pack ../../tools/mini/model mini.gguf
 
 //go:embed mini.gguf
 var file []byte

@@ -1,4 +1,5 @@
-// Command pack makes the embedded model from a checkpoint folder: go run ./tools/mini/pack FOLDER FILE.
+// Command pack makes the embedded model from a checkpoint folder: go run ./tools/mini/pack tools/mini/model internal/mini/mini.gguf,
+// or go generate ./internal/mini.
 package main
 
 import (
@@ -23,7 +24,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return errors.New("want a checkpoint folder and the file to write; for go generate, MINI_CHECKPOINT names the folder")
+		return errors.New("want a checkpoint folder and the file to write")
 	}
 	ck, err := checkpoint.Open(args[0])
 	if err != nil {
