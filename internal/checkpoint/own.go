@@ -16,8 +16,10 @@ import (
 //
 //   - a matrix X.weight has its rows padded to 16 and its columns to 4 and lies in the order of its quant.Layout. W8C is
 //     typed I8 and followed by X.scale (F32, one per padded row) and X.rowsum (I32, likewise); F32, F16 and BF16 are typed so.
+//     W8G and W4G are typed I8 too (W4G: two weights a byte) and followed by X.scale and, where their format has minima,
+//     X.min: F16 or F32, [padded rows, groups], in the order of quant.Matrix.Scales.
 //   - a norm is F32, stored as w+1.
-//   - systemgemma.layout.* are four arrays with one element per matrix: name, layout, rows and columns without padding.
+//   - systemgemma.layout.* are four arrays with one element per matrix: name, format (quant.Format), rows and columns without padding.
 //   - systemgemma.config.* hold what GGUF's own keys can't say exactly.
 //   - seal.go says how checksums cover every byte.
 const (
@@ -45,7 +47,9 @@ const (
 )
 
 // storedType is how a layout's weights are typed in the file.
-var storedType = map[quant.Layout]gguf.Type{quant.W8C: gguf.I8, quant.F32: gguf.F32, quant.BF16: gguf.BF16, quant.F16: gguf.F16}
+var storedType = map[quant.Layout]gguf.Type{
+	quant.W8C: gguf.I8, quant.W8G: gguf.I8, quant.W4G: gguf.I8, quant.F32: gguf.F32, quant.BF16: gguf.BF16, quant.F16: gguf.F16,
+}
 
 // isOwn says whether Write made f. One key is enough: damage to others must not make it look like another program's file.
 func isOwn(f *gguf.File) bool {
@@ -133,12 +137,12 @@ func (c *Checkpoint) readMatrices(f *gguf.File) error {
 		if !ok || row.rows != s.shape[0] || row.columns != s.shape[1] {
 			return fmt.Errorf("tensor %s: want %s (from its config), found %dx%d; convert the checkpoint again", s.name, dims(s.shape), row.rows, row.columns)
 		}
-		m, err := readMatrix(f, s, row.layout)
+		m, err := readMatrix(f, s, row.format)
 		if err != nil {
 			return err
 		}
 		c.Matrices[s.name] = m
-		taken += len(parts(s.name, row.layout))
+		taken += len(parts(s.name, row.format))
 	}
 	if taken != len(f.Tensors) {
 		return fmt.Errorf("want %d tensors (from its config), found %d; convert the checkpoint again", taken, len(f.Tensors))
@@ -158,10 +162,18 @@ func ownSpecs(c *arch.Config) []spec {
 	return list
 }
 
+func (f format) String() string { return quant.Format(f.layout, f.grouping) }
+
 // layoutRow is one matrix as systemgemma.layout.* describe it.
 type layoutRow struct {
-	layout        quant.Layout
+	format
 	rows, columns int
+}
+
+// format is a layout with its grouping, which is zero where it has none.
+type format struct {
+	layout   quant.Layout
+	grouping quant.Grouping
 }
 
 func readLayouts(f *gguf.File) (map[string]layoutRow, error) {
@@ -179,56 +191,77 @@ func readLayouts(f *gguf.File) (map[string]layoutRow, error) {
 	}
 	table := make(map[string]layoutRow, len(names))
 	for i, name := range names {
-		l, err := quant.ParseLayout(layouts[i])
+		l, g, err := quant.ParseFormat(layouts[i])
 		if err != nil {
 			return nil, fmt.Errorf("metadata %s[%d]: %w", layoutsKey, i, err)
 		}
-		table[name] = layoutRow{l, rows[i], columns[i]}
+		table[name] = layoutRow{format{l, g}, rows[i], columns[i]}
 	}
 	return table, nil
 }
 
-// parts names the tensors that store a matrix: its weights and what its layout has besides.
-func parts(name string, l quant.Layout) []string {
-	if l != quant.W8C {
-		return []string{name}
-	}
+// part is one of the tensors that store a matrix.
+type part struct {
+	name  string
+	typ   gguf.Type
+	shape func(rows, columns int) []int
+	of    func(*quant.Matrix) any // the field that it stores: *[]byte, *[]float32 or *[]int32
+}
+
+// parts lists the tensors that store a matrix: its weights and what its layout has besides.
+func parts(name string, f format) []part {
 	base := strings.TrimSuffix(name, "weight")
-	return []string{name, base + "scale", base + "rowsum"}
-}
-
-// partType gives type and shape of part i of a matrix of rows x columns.
-func partType(i int, l quant.Layout, rows, columns int) (gguf.Type, []int) {
-	switch i {
-	case 0:
-		return storedType[l], []int{quant.PaddedRows(rows), quant.PaddedCols(columns)}
-	case 1:
-		return gguf.F32, []int{quant.PaddedRows(rows)}
-	default:
-		return gguf.I32, []int{quant.PaddedRows(rows)}
+	perRow := func(rows, _ int) []int { return []int{quant.PaddedRows(rows)} }
+	perGroup := func(rows, columns int) []int { return []int{quant.PaddedRows(rows), columns / f.grouping.Size} }
+	list := []part{{name, storedType[f.layout], f.weights, func(m *quant.Matrix) any { return &m.Data }}}
+	if f.layout == quant.W8C {
+		return append(list,
+			part{base + "scale", gguf.F32, perRow, func(m *quant.Matrix) any { return &m.Scale }},
+			part{base + "rowsum", gguf.I32, perRow, func(m *quant.Matrix) any { return &m.RowSum }})
 	}
+	typ := gguf.F32
+	if f.grouping.HalfScales {
+		typ = gguf.F16
+	}
+	if f.layout.Grouped() {
+		list = append(list, part{base + "scale", typ, perGroup, func(m *quant.Matrix) any { return &m.Scales }})
+	}
+	if f.grouping.Mins {
+		list = append(list, part{base + "min", typ, perGroup, func(m *quant.Matrix) any { return &m.Mins }})
+	}
+	return list
 }
 
-func readMatrix(f *gguf.File, s spec, l quant.Layout) (quant.Matrix, error) {
-	m := quant.Matrix{Layout: l, Rows: s.shape[0], Cols: s.shape[1]}
-	for i, name := range parts(s.name, l) {
-		typ, shape := partType(i, l, m.Rows, m.Cols)
-		t, err := tensorOf(f, name, typ, shape)
+// weights is the shape of the weights as they are typed.
+func (f format) weights(rows, columns int) []int {
+	if f.layout == quant.W4G {
+		return []int{quant.PaddedRows(rows), f.layout.RowBytes(columns)}
+	}
+	return []int{quant.PaddedRows(rows), quant.PaddedCols(columns)}
+}
+
+func readMatrix(f *gguf.File, s spec, as format) (quant.Matrix, error) {
+	m := quant.Matrix{Layout: as.layout, Grouping: as.grouping, Rows: s.shape[0], Cols: s.shape[1]}
+	if err := as.grouping.Validate(as.layout, m.Cols); err != nil {
+		return m, fmt.Errorf("tensor %s: %w", s.name, err)
+	}
+	for _, p := range parts(s.name, as) {
+		t, err := tensorOf(f, p.name, p.typ, p.shape(m.Rows, m.Cols))
 		if err != nil {
 			return m, err
 		}
-		switch i {
-		case 0:
-			m.Data = aligned(t.Data)
-		case 1:
-			m.Scale = numbers[float32](t.Data)
-		case 2:
-			m.RowSum = numbers[int32](t.Data)
+		switch field := p.of(&m).(type) {
+		case *[]byte:
+			*field = aligned(t.Data)
+		case *[]float32:
+			*field = numbers[float32](t.Data)
+		case *[]int32:
+			*field = numbers[int32](t.Data)
 		}
 	}
 	for r, x := range m.Scale {
 		if !(x >= 0 && x <= math.MaxFloat32) {
-			return m, fmt.Errorf("tensor %s: row %d: want a number from 0, found %v", parts(s.name, l)[1], r, x)
+			return m, fmt.Errorf("tensor %s: row %d: want a number from 0, found %v", parts(s.name, as)[1].name, r, x)
 		}
 	}
 	if err := m.Validate(); err != nil {

@@ -41,10 +41,13 @@ type MatrixSource struct {
 	// Pack calls emit with pieces of the matrix from its first row to its last, each with whole strips but for the last one.
 	// Write keeps nothing of a piece.
 	Pack func(emit func(piece *quant.Matrix) error) error
+	// Grouping is that of W8G and W4G.
+	Grouping quant.Grouping
 }
 
 // Write makes or replaces the file at path: a model of our own format, ready to be mapped. On an error, or when ctx ends,
-// nothing is left behind. Memory: the metadata several times, one piece, and four bytes for each MiB of the file.
+// nothing is left behind. Memory: the metadata several times, one piece, one matrix' scales, and four bytes for each MiB of the
+// file.
 func Write(ctx context.Context, path string, m *Model) error {
 	w, err := newWriter(ctx, m)
 	if err == nil {
@@ -135,21 +138,32 @@ func (w *writer) addTensors(m *Model) {
 			continue
 		}
 		src := m.Matrices[s.name]
-		p := &packer{ctx: w.ctx, layout: src.Layout, rows: s.shape[0], columns: s.shape[1]}
-		for i, name := range parts(s.name, src.Layout) {
-			typ, shape := partType(i, src.Layout, p.rows, p.columns)
-			w.add(name, typ, shape, func(out io.Writer) error {
-				switch i {
-				case 0:
+		p := &packer{ctx: w.ctx, as: format{src.Layout, src.Grouping}, rest: quant.Matrix{Rows: s.shape[0], Cols: s.shape[1]}}
+		for i, part := range parts(s.name, p.as) {
+			w.add(part.name, part.typ, part.shape(p.rest.Rows, p.rest.Cols), func(out io.Writer) error {
+				if i == 0 {
 					return p.pack(out, src)
-				case 1:
-					return binary.Write(out, binary.LittleEndian, p.scale)
-				default:
-					return binary.Write(out, binary.LittleEndian, p.rowSum)
 				}
+				return writeField(out, part.of(&p.rest))
 			})
 		}
 	}
+}
+
+// writeField writes a part's field and lets go of its memory.
+func writeField(out io.Writer, field any) (err error) {
+	switch v := field.(type) {
+	case *[]byte:
+		_, err = out.Write(*v)
+		*v = nil
+	case *[]float32:
+		err = binary.Write(out, binary.LittleEndian, *v)
+		*v = nil
+	case *[]int32:
+		err = binary.Write(out, binary.LittleEndian, *v)
+		*v = nil
+	}
+	return err
 }
 
 // add appends a tensor whose digest is kept when it is written.
@@ -170,12 +184,10 @@ func (w *writer) add(name string, typ gguf.Type, shape []int, write func(io.Writ
 
 // packer writes a matrix piece by piece and keeps what its layout stores behind the weights.
 type packer struct {
-	ctx           context.Context
-	layout        quant.Layout
-	rows, columns int
-	done          int // rows written
-	scale         []float32
-	rowSum        []int32
+	ctx  context.Context
+	as   format
+	done int          // rows written
+	rest quant.Matrix // the matrix' shape, and its pieces' fields joined, weights excepted
 }
 
 func (p *packer) pack(out io.Writer, src MatrixSource) error {
@@ -183,18 +195,20 @@ func (p *packer) pack(out io.Writer, src MatrixSource) error {
 		if err := errors.Join(p.ctx.Err(), piece.Validate()); err != nil {
 			return err
 		}
-		if piece.Layout != p.layout || piece.Cols != p.columns || p.done%quant.StripRows != 0 || p.done+piece.Rows > p.rows {
-			return fmt.Errorf("want whole strips of %v with %d columns up to row %d, found %v %dx%d at row %d",
-				p.layout, p.columns, p.rows, piece.Layout, piece.Rows, piece.Cols, p.done)
+		if (format{piece.Layout, piece.Grouping}) != p.as || piece.Cols != p.rest.Cols || p.done%quant.StripRows != 0 || p.done+piece.Rows > p.rest.Rows {
+			return fmt.Errorf("want whole strips of %s with %d columns up to row %d, found %s %dx%d at row %d",
+				p.as, p.rest.Cols, p.rest.Rows, format{piece.Layout, piece.Grouping}, piece.Rows, piece.Cols, p.done)
 		}
 		p.done += piece.Rows
-		p.scale = append(p.scale, piece.Scale...)
-		p.rowSum = append(p.rowSum, piece.RowSum...)
+		p.rest.Scale = append(p.rest.Scale, piece.Scale...)
+		p.rest.RowSum = append(p.rest.RowSum, piece.RowSum...)
+		p.rest.Scales = append(p.rest.Scales, piece.Scales...)
+		p.rest.Mins = append(p.rest.Mins, piece.Mins...)
 		_, err := out.Write(piece.Data)
 		return err
 	})
-	if err == nil && p.done != p.rows {
-		err = fmt.Errorf("want %d rows, found %d", p.rows, p.done)
+	if err == nil && p.done != p.rest.Rows {
+		err = fmt.Errorf("want %d rows, found %d", p.rest.Rows, p.done)
 	}
 	return err
 }
@@ -242,6 +256,9 @@ func (m *Model) validate() error {
 		src, ok := m.Matrices[s.name]
 		if _, known := storedType[src.Layout]; !ok || !known || src.Pack == nil {
 			return fmt.Errorf("matrix %s: want a layout and a source, found %v", s.name, src.Layout)
+		}
+		if err := src.Grouping.Validate(src.Layout, s.shape[1]); err != nil {
+			return fmt.Errorf("matrix %s: %w", s.name, err)
 		}
 	}
 	if norms != len(m.Norms) || matrices != len(m.Matrices) {

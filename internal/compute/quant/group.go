@@ -79,8 +79,8 @@ func (g Grouping) ScaleBytes(rows, cols int) int {
 	return 4 * n
 }
 
-// validate reports a grouping that the layout or the columns do not allow.
-func (g Grouping) validate(l Layout, cols int) error {
+// Validate reports a grouping that the layout or the columns do not allow.
+func (g Grouping) Validate(l Layout, cols int) error {
 	if !l.Grouped() {
 		if g != (Grouping{}) {
 			return fmt.Errorf("grouping: want none for %v, found %v", l, g)

@@ -16,7 +16,7 @@ func New(l Layout, rows, cols int) (m *Matrix, block *offheap.Block, err error) 
 
 // NewGrouped is New for layouts with scales per group, which lie in the block too.
 func NewGrouped(l Layout, g Grouping, rows, cols int) (m *Matrix, block *offheap.Block, err error) {
-	if err := g.validate(l, cols); err != nil {
+	if err := g.Validate(l, cols); err != nil {
 		return nil, nil, fmt.Errorf("new matrix: %w", err)
 	}
 	data, scales := DataSize(l, rows, cols), 0

@@ -122,7 +122,7 @@ func (m *Matrix) Validate() error {
 }
 
 func (m *Matrix) validateGroups() error {
-	if err := m.Grouping.validate(m.Layout, m.Cols); err != nil {
+	if err := m.Grouping.Validate(m.Layout, m.Cols); err != nil {
 		return err
 	}
 	wantScales, wantMins := 0, 0
