@@ -95,7 +95,8 @@ func TestShareWithoutRoof(t *testing.T) {
 	if got := b.share(&BenchResult{Test: BenchDecode, Tokens: 1, TokS: Spread{Median: 1}}); got <= 0 {
 		t.Errorf("decode of bf16: %v %%, want more", got)
 	}
-	if got, want := b.kvBytes(6000), float64((2*6000+2*4096)*2*256*4); got != want {
+	m.weights.Config.Global = []bool{false, false, false, true}
+	if got, want := b.kvBytes(6000), float64((6000+3*4096)*2*256*4); got != want {
 		t.Errorf("6000 positions: %v bytes, want %v", got, want)
 	}
 }
