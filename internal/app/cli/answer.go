@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +48,7 @@ type seconds struct {
 }
 
 // run shows the answer as it comes, or as JSON at its end. A cancelled answer is shown as far as it came.
-func (a *answer) run(ctx context.Context, env *Env, events iter.Seq2[systemgemma.Event, error]) error {
+func (a *answer) run(env *Env, events iter.Seq2[systemgemma.Event, error]) error {
 	result, err, shown := a.stream(env, events)
 	if shown != nil || result == nil {
 		return errors.Join(shown, advise(err))

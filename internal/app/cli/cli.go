@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"github.com/alecthomas/kong"
 	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
@@ -50,14 +51,12 @@ func Main(ctx context.Context, args []string, env *Env) int {
 		return status(env, write(env.Stdout, shortHelp))
 	}
 	args = familiar(args)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var ended atomic.Pointer[os.Signal]
 	interrupts := watch(env.Interrupts, func(s os.Signal) {
-		if s == os.Interrupt {
-			cancel(errInterrupted)
-		} else {
-			cancel(errTerminated)
-		}
+		ended.CompareAndSwap(nil, &s)
+		cancel()
 	})
 	defer interrupts.close()
 
@@ -73,8 +72,11 @@ func Main(ctx context.Context, args []string, env *Env) int {
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(env, interrupts, after)
 	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if s := ended.Load(); s != nil && err != nil {
+		err = errTerminated
+		if *s == os.Interrupt {
+			err = errInterrupted
+		}
 	}
 	return status(env, err)
 }

@@ -143,11 +143,14 @@ func TestInterruptStopsAnAnswer(t *testing.T) {
 		<-out.first
 		interrupts <- os.Interrupt
 	}()
-	if status := p.run(t, "run", "--ignore-eos", "--temperature", "1", "--seed", "3", "Tell me a long story."); status != 130 {
+	if status := p.run(t, "run", "--stats", "--ignore-eos", "--temperature", "1", "--seed", "3", "Tell me a long story."); status != 130 {
 		t.Errorf("status %d, want 130 (stderr %q)", status, p.err.String())
 	}
 	if out.String() == "" || !strings.HasSuffix(out.String(), "\n") {
 		t.Errorf("stdout %q, want the beginning of an answer and a line end", out.String())
+	}
+	if !strings.Contains(p.err.String(), "first token after") {
+		t.Errorf("stderr %q, want the statistics of what there is", p.err.String())
 	}
 }
 

@@ -61,7 +61,7 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 		return c.chat(ctx, env, i, m, r, warnings)
 	}
 	a := answer{command: c, hasText: m.Info().Vocabulary > 0, load: time.Since(start), warnings: warnings}
-	return a.run(ctx, env, c.events(ctx, m, r))
+	return a.run(env, c.events(ctx, m, r))
 }
 
 // request is what the arguments and standard input ask for.

@@ -246,6 +246,9 @@ func TestScreenShowsAnyAnswerSafely(t *testing.T) {
 func TestAnswerEndsWithoutReader(t *testing.T) {
 	f := &fake{answers: []string{strings.Repeat("w ", 10*backlog)}, ended: make(chan struct{})}
 	r := start(t.Context(), New(f, Config{}))
+	for len(r.events) < cap(r.events) {
+		time.Sleep(time.Millisecond) // until it waits for a reader
+	}
 	r.leave()
 	select {
 	case <-f.ended:
