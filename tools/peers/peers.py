@@ -6,10 +6,12 @@
     VENV/bin/python tools/peers/peers.py clean --work FOLDER
 
 A turn is one engine in a fresh process; a repetition is a turn of each engine. Before each turn the machine must be quiet, and a turn
-during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl.
+during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl; another
+build of ours, or other tests, begin anew.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -171,9 +173,15 @@ def turn(args, folder, name):
     return rival_turn(args, folder, name)
 
 
+def setting_of(args, folder):
+    """What must be the same for results to stand side by side."""
+    build = hashlib.sha256((folder / "systemgemma").read_bytes()).hexdigest()[:12]
+    return [build, args.threads, args.prefill, args.decode, args.depth]
+
+
 def run(args, folder):
     path = folder / "results.jsonl"
-    setting = [args.threads, args.prefill, args.decode, args.depth]
+    setting = setting_of(args, folder)
     done = {(r["engine"], r["repetition"]) for r in results(path, setting)}
     for repetition in range(args.repetitions):
         names = turns(args)
@@ -231,15 +239,15 @@ def table(records):
 
 
 def report(args, folder):
-    setting = [args.threads, args.prefill, args.decode, args.depth]
-    records = results(folder / "results.jsonl", setting)
+    names = turns(args)
+    records = [r for r in results(folder / "results.jsonl", setting_of(args, folder)) if r["engine"] in names]
     disturbed = sum(not r["quiet"] for r in records)
     if not args.loaded:
         records = [r for r in records if r["quiet"]]
     rates = table(records)
     print(f"{args.shape}, {args.threads} threads; min / median / max; {len(records)} turns, {disturbed} disturbed")
     print(f"{'engine':24} {'test':24} {'tokens/s':>26} {'ours by it, same turn':>24} repetitions")
-    for engine in turns(args):
+    for engine in names:
         for key, values in rates.get(engine, {}).items():
             name = f"{key[0]} {key[1]} at {key[2]}"
             ratio = ""
