@@ -51,7 +51,7 @@ type seconds struct {
 func (a *answer) run(env *Env, events iter.Seq2[systemgemma.Event, error]) error {
 	result, err, shown := a.stream(env, events)
 	if shown != nil || result == nil {
-		return errors.Join(shown, advise(err))
+		return errors.Join(shown, err)
 	}
 	result.Warnings = append(slices.Clone(a.warnings), result.Warnings...)
 	if a.command.JSON {
@@ -118,12 +118,4 @@ func (a *answer) stats(env *Env, r *systemgemma.Result) error {
 		memory = ", peak memory " + size(machine.PeakMemory)
 	}
 	return write(env.Stderr, fmt.Sprintf("load %.3f s%s\n%s\n", a.load.Seconds(), memory, chat.Stats(r)))
-}
-
-// advise adds what to do to an error.
-func advise(err error) error {
-	if errors.Is(err, systemgemma.ErrNoTokenizer) {
-		return fmt.Errorf("%w; give the prompt with --ids and --json", err)
-	}
-	return err
 }

@@ -56,6 +56,9 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 		return err
 	}
 	defer m.Close()
+	if err := c.checkText(m); err != nil {
+		return err
+	}
 	warnings := c.Unused(m.DefaultSampling())
 	if r.chat {
 		return c.chat(ctx, env, i, m, r, warnings)
@@ -147,6 +150,14 @@ func (c *runCmd) checkUse(system string, words []string) error {
 		return usagef("--system-mode, --template: want no --raw and no --ids beside them: they use no chat template")
 	case c.Plain && (c.JSON || bare || len(words) > 0):
 		return usagef("--plain: want a chat, without prompt, --json, --raw and --ids")
+	}
+	return nil
+}
+
+// checkText refuses what needs a tokenizer when the model has none.
+func (c *runCmd) checkText(m *systemgemma.Model) error {
+	if m.Info().Vocabulary == 0 && (c.IDs == nil || !c.JSON) {
+		return fmt.Errorf("%s: %w; give the prompt by --ids and take the answer by --json", m.Info().Name, systemgemma.ErrNoTokenizer)
 	}
 	return nil
 }
