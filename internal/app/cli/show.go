@@ -47,14 +47,15 @@ func describe(name string, o *systemgemma.Options) (systemgemma.Info, error) {
 	if err == nil {
 		return m.Info(), m.Close()
 	}
-	if !errors.Is(err, systemgemma.ErrNoWeights) {
+	t, textErr := systemgemma.OpenText(name, o)
+	if textErr != nil {
 		return systemgemma.Info{}, err
 	}
-	t, err := systemgemma.OpenText(name, o)
-	if err != nil {
-		return systemgemma.Info{}, err
+	i := t.Info()
+	if !errors.Is(err, systemgemma.ErrNoWeights) && i.Format != "tokenizer" { // weights that can't be opened are no reason to hide them
+		return i, errors.Join(err, t.Close())
 	}
-	return t.Info(), t.Close()
+	return i, t.Close()
 }
 
 // field is one line of a description.
