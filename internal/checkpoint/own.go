@@ -16,8 +16,8 @@ import (
 //
 //   - a matrix X.weight has its rows padded to 16 and its columns to 4 and lies in the order of its quant.Layout. W8C is
 //     typed I8 and followed by X.scale (F32, one per padded row) and X.rowsum (I32, likewise); F32, F16 and BF16 are typed so.
-//     W8G and W4G are typed I8 too (W4G: two weights a byte) and followed by X.scale and, where their format has minima,
-//     X.min: F16 or F32, [padded rows, groups], in the order of quant.Matrix.Scales.
+//     W8G, W4G and W4L are typed I8 too (4 bits: two weights a byte) and followed by X.scale and, where their format has
+//     minima, X.min: F16 or F32, [padded rows, groups], in the order of quant.Matrix.Scales; W4L's table is X.table (F32, 16).
 //   - a norm is F32, stored as w+1.
 //   - systemgemma.layout.* are four arrays with one element per matrix: name, format (quant.Format), rows and columns without padding.
 //   - systemgemma.config.* hold what GGUF's own keys can't say exactly.
@@ -48,7 +48,7 @@ const (
 
 // storedType is how a layout's weights are typed in the file.
 var storedType = map[quant.Layout]gguf.Type{
-	quant.W8C: gguf.I8, quant.W8G: gguf.I8, quant.W4G: gguf.I8, quant.F32: gguf.F32, quant.BF16: gguf.BF16, quant.F16: gguf.F16,
+	quant.W8C: gguf.I8, quant.W8G: gguf.I8, quant.W4G: gguf.I8, quant.W4L: gguf.I8, quant.F32: gguf.F32, quant.BF16: gguf.BF16, quant.F16: gguf.F16,
 }
 
 // isOwn says whether Write made f. One key is enough: damage to others must not make it look like another program's file.
@@ -223,18 +223,21 @@ func parts(name string, f format) []part {
 	if f.grouping.HalfScales {
 		typ = gguf.F16
 	}
-	if f.layout.Grouped() {
+	if f.grouping.Size != 0 {
 		list = append(list, part{base + "scale", typ, perGroup, func(m *quant.Matrix) any { return &m.Scales }})
 	}
 	if f.grouping.Mins {
 		list = append(list, part{base + "min", typ, perGroup, func(m *quant.Matrix) any { return &m.Mins }})
+	}
+	if f.layout == quant.W4L {
+		list = append(list, part{base + "table", gguf.F32, func(int, int) []int { return []int{16} }, func(m *quant.Matrix) any { return &m.Table }})
 	}
 	return list
 }
 
 // weights is the shape of the weights as they are typed.
 func (f format) weights(rows, columns int) []int {
-	if f.layout == quant.W4G {
+	if f.layout == quant.W4G || f.layout == quant.W4L {
 		return []int{quant.PaddedRows(rows), f.layout.RowBytes(columns)}
 	}
 	return []int{quant.PaddedRows(rows), quant.PaddedCols(columns)}

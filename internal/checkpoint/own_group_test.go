@@ -25,6 +25,9 @@ func grouped(t testing.TB, as format, rows, cols, seed, n int) (*quant.Matrix, M
 			(*field)[k] = byte(k*7 + k/251 + 5*i + seed)
 		}
 	}
+	for i := range m.Table {
+		m.Table[i] = float32(i*i+seed) / 16
+	}
 	return m, MatrixSource{Layout: as.layout, Grouping: as.grouping, Pack: func(emit func(*quant.Matrix) error) error {
 		for r := 0; r < rows; r += n {
 			p := &quant.Matrix{Layout: m.Layout, Grouping: m.Grouping, Rows: min(n, rows-r), Cols: cols}
@@ -33,6 +36,7 @@ func grouped(t testing.TB, as format, rows, cols, seed, n int) (*quant.Matrix, M
 				return b[r*perRow : (r+quant.PaddedRows(p.Rows))*perRow]
 			}
 			p.Data, p.Scales = cut(m.Data), cut(m.Scales)
+			p.Table = m.Table
 			if m.Mins != nil {
 				p.Mins = cut(m.Mins)
 			}
@@ -58,6 +62,9 @@ func TestGroupedRoundTrip(t *testing.T) {
 			as := format{[]quant.Layout{quant.W8G, quant.W4G}[r.IntN(2)], quant.Grouping{
 				Size: 32 << r.IntN(2), HalfScales: r.IntN(2) == 0, Mins: r.IntN(2) == 0, PerToken: r.IntN(2) == 0,
 			}}
+			if r.IntN(4) == 0 {
+				as = format{quant.W4L, quant.TableGrouping}
+			}
 			whole[s.name], m.Matrices[s.name] = grouped(t, as, s.shape[0], s.shape[1], i, 16*(1+r.IntN(3)))
 		}
 		data := writeUnsynced(t, t.TempDir(), m)

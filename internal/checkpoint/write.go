@@ -41,7 +41,7 @@ type MatrixSource struct {
 	// Pack calls emit with pieces of the matrix from its first row to its last, each with whole strips but for the last one.
 	// Write keeps nothing of a piece.
 	Pack func(emit func(piece *quant.Matrix) error) error
-	// Grouping is that of W8G and W4G.
+	// Grouping is that of W8G, W4G and W4L.
 	Grouping quant.Grouping
 }
 
@@ -204,6 +204,10 @@ func (p *packer) pack(out io.Writer, src MatrixSource) error {
 		p.rest.RowSum = append(p.rest.RowSum, piece.RowSum...)
 		p.rest.Scales = append(p.rest.Scales, piece.Scales...)
 		p.rest.Mins = append(p.rest.Mins, piece.Mins...)
+		if p.rest.Table != nil && !slices.Equal(p.rest.Table, piece.Table) {
+			return fmt.Errorf("want one table for all pieces, found another at row %d", p.done)
+		}
+		p.rest.Table = slices.Clone(piece.Table)
 		_, err := out.Write(piece.Data)
 		return err
 	})

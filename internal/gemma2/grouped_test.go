@@ -25,6 +25,9 @@ func mixed(t testing.TB) *Weights {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = block.Free() })
+		for i := range n.Table {
+			n.Table[i] = float32(i-8) / 8
+		}
 		row := make([]float32, n.Cols)
 		for r := range n.Rows {
 			(*m).Row(row, r)
@@ -41,6 +44,7 @@ func mixed(t testing.TB) *Weights {
 		change(&l.V, quant.W8G, quant.Grouping{Size: 16, HalfScales: true})
 		change(&l.O, quant.W4G, quant.Grouping{Size: 64})
 		change(&l.Gate, quant.W8G, quant.Grouping{Size: 32, HalfScales: true})
+		change(&l.Up, quant.W4L, quant.TableGrouping)
 		change(&l.Down, quant.W8G, quant.Grouping{Size: 128, Mins: true, PerToken: true})
 	}
 	change(&w.Layers[0].Up, quant.W8C, quant.Grouping{})

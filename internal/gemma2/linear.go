@@ -35,7 +35,7 @@ type linear struct {
 	panels             []uint8   // [panel][k/4][width][4]
 	scales             []float32 // [row]
 	floats             []float32 // [panel][k][width]
-	strip              []float32 // [worker][k][16]: an integer strip made float32, when exact
+	strip              []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
 	maxCols            int
 
 	groups     [3]grouped // what layouts with groups want, one for each different product
@@ -62,9 +62,7 @@ func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols
 		l.groups[i].words = offheap.Cast[uint32](scratch.bytes(4 * panels * groupWords(l.maxCols)))
 		l.groups[i].scales = scratch.floats(panels * kernel.MaxPanel)
 	}
-	if exact {
-		l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols)
-	}
+	l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols) // untouched, and so no memory, where nothing is expanded
 	l.packBody, l.mulBody = l.pack, l.mul
 	return l
 }
@@ -147,8 +145,13 @@ func (l *linear) mul(worker, lo, hi int) {
 func (l *linear) mulStrip(worker int, p product, s int) {
 	w, strip := p.w, p.w.Strip(s)
 	row := s * quant.StripRows
-	if l.exact && (w.Layout == quant.W8C || w.Layout.Grouped()) {
-		f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
+	f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
+	switch {
+	case w.Layout == quant.W4L:
+		scales, _ := w.StripScales(s)
+		kernel.ExpandW4L(f, strip, offheap.Cast[float32](scales), w.Table)
+		strip = asBytes(f)
+	case l.exact && (w.Layout == quant.W8C || w.Layout.Grouped()):
 		w.StripF32(f, s)
 		strip = asBytes(f)
 	}

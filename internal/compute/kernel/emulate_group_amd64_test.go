@@ -30,6 +30,9 @@ func TestEmulatedGroupCases(t *testing.T) {
 				e.groups(fmt.Sprintf("step=%d/tokens=%d/kind=%d", step, tokens, kind), c)
 			}
 		}
+		for blocks := range 3 {
+			e.expand(1 + blocks)
+		}
 		for _, width := range []int{1, 2, 16} {
 			for blocks := range 4 {
 				e.blocks(width, 32*blocks)
@@ -57,6 +60,18 @@ func (e emulation) groups(name string, c *groupCase) {
 	e.write(name, f, []emulate.Arg{emulate.Ptr("out"), emulate.Int(c.stride), emulate.Ptr("w"), emulate.Ptr("scales"), minsArg, emulate.Int(c.halves),
 		emulate.Ptr("panel"), emulate.Ptr("words"), emulate.Int(c.width), emulate.Int(c.steps), emulate.Int(c.stepTiles), emulate.Int(c.groupSteps),
 		emulate.Ptr("aScale"), emulate.Int(c.tokens)}, memory, map[string][]byte{"out": emulate.Bytes(want)})
+}
+
+// expand writes one call of expandW4L.
+func (e emulation) expand(blocks int) {
+	w, scales, numbers := e.bytes(blocks*8*tableCols, false), e.floats(16*blocks), e.floats(16)
+	out := make([]float32, 16*tableCols*blocks)
+	want := slices.Clone(out)
+	expandW4LRef(&want[0], &w[0], &scales[0], &numbers[0], blocks)
+	e.write(fmt.Sprintf("expandW4L/blocks=%d", blocks), e.set.expandW4L,
+		[]emulate.Arg{emulate.Ptr("dst"), emulate.Ptr("w"), emulate.Ptr("scales"), emulate.Ptr("table"), emulate.Int(blocks)},
+		map[string]emulate.Block{"dst": emulate.Out(out), "w": emulate.In(w), "scales": emulate.In(scales), "table": emulate.In(numbers)},
+		map[string][]byte{"dst": emulate.Bytes(want)})
 }
 
 // blocks writes one call of quantizeBlocks for the last column, a block of zeros and one with ties among them.

@@ -147,3 +147,18 @@ func TestQuantizeBlocksEqualsReference(t *testing.T) {
 		}
 	})
 }
+
+func TestExpandW4LEqualsReference(t *testing.T) {
+	eachSet(t, func(t *rapid.T, set *table) {
+		blocks, next := rapid.IntRange(1, 4).Draw(t, "blocks"), lcg(rapid.Uint64().Draw(t, "seed"))
+		w := make([]byte, blocks*8*tableCols)
+		for i := range w {
+			w[i] = byte(next())
+		}
+		scales, numbers := floats(t, 16*blocks, "scales"), floats(t, 16, "table")
+		want, got := make([]float32, 16*tableCols*blocks), guard.Copy(t, make([]float32, 16*tableCols*blocks))
+		expandW4LRef(&want[0], &w[0], &scales[0], &numbers[0], blocks)
+		set.expandW4L(&got[0], &guard.Copy(t, w)[0], &guard.Copy(t, scales)[0], &guard.Copy(t, numbers)[0], blocks)
+		diff(t, "expandW4L", got, want)
+	})
+}

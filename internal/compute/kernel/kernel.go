@@ -29,6 +29,8 @@ type table struct {
 	mulW8G mulGroups
 	mulW4G mulGroups
 
+	expandW4L func(dst *float32, w *byte, scales, table *float32, blocks int)
+
 	absMax   func(x []float32) uint32
 	quantize func(dst *uint8, stride int, x []float32, scale float32)
 

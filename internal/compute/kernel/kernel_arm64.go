@@ -23,7 +23,7 @@ func assembled() []*table {
 var neon = table{
 	name: "neon",
 
-	mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
+	mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, expandW4L: expandW4LNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
 	max: maxNeon, expSum: expSumNeon, attention: attentionNeon,

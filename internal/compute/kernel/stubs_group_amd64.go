@@ -26,3 +26,11 @@ func mulW4GAVX512VNNI(out *float32, outStride int, w, scales, mins *byte, halves
 //
 //go:noescape
 func quantizeBlocksAVX2(dst *uint8, stride int, words *uint32, width int, x []float32)
+
+// expandW4LAVX512 and expandW4LAVX2 are expandW4LRef.
+//
+//go:noescape
+func expandW4LAVX512(dst *float32, w *byte, scales, table *float32, blocks int)
+
+//go:noescape
+func expandW4LAVX2(dst *float32, w *byte, scales, table *float32, blocks int)

@@ -61,14 +61,20 @@ func ParseFormat(s string) (l Layout, g Grouping, err error) {
 			g.Size, _ = strconv.Atoi(strings.TrimPrefix(p, "g")) // the comparison below finds what is wrong
 		}
 	}
-	if Format(l, g) != s || l.Grouped() != (g.Size != 0) {
+	if Format(l, g) != s || l.scaled() != (g.Size != 0) {
 		return l, g, fmt.Errorf("layout: want a name such as W8C, BF16 or W8G-g32-f16-min-token, found %q", s)
 	}
 	return l, g, nil
 }
 
-// Grouped says whether the layout has scales per group of columns.
+// Grouped says whether the layout has integers with scales per group of columns.
 func (l Layout) Grouped() bool { return l == W8G || l == W4G }
+
+// scaled says whether the layout has scales per group of columns; W4L's are those of numbers in a table.
+func (l Layout) scaled() bool { return l.Grouped() || l == W4L }
+
+// TableGrouping is the one of W4L.
+var TableGrouping = Grouping{Size: 64}
 
 // ScaleBytes is the number of bytes of a matrix's group scales, and of its minima if it has any.
 func (g Grouping) ScaleBytes(rows, cols int) int {
@@ -81,11 +87,14 @@ func (g Grouping) ScaleBytes(rows, cols int) int {
 
 // Validate reports a grouping that the layout or the columns do not allow.
 func (g Grouping) Validate(l Layout, cols int) error {
-	if !l.Grouped() {
+	if !l.scaled() {
 		if g != (Grouping{}) {
 			return fmt.Errorf("grouping: want none for %v, found %v", l, g)
 		}
 		return nil
+	}
+	if l == W4L && g != TableGrouping {
+		return fmt.Errorf("grouping of %v: want %v, found %v", l, TableGrouping, g)
 	}
 	if !slices.Contains(GroupSizes, g.Size) || l == W4G && g.Size < 32 {
 		return fmt.Errorf("group size of %v: want one of %v (W4G from 32), found %d", l, GroupSizes, g.Size)
@@ -131,7 +140,7 @@ func (m *Matrix) code(d []byte, lane, k int) int {
 		return int(int8(d[k/4*64+4*lane+k%4]))
 	}
 	q := int(d[k/8*64+4*lane+k%4]) >> (k & 4) & 15
-	if m.Mins == nil {
+	if m.Layout == W4G && m.Mins == nil {
 		q -= 8
 	}
 	return q
@@ -147,9 +156,12 @@ func (m *Matrix) setCode(d []byte, lane, k, q int) {
 	*p = *p&^(15<<(k&4)) | byte(q)<<(k&4)
 }
 
-// groupValue is scale*q + min: one product and one sum, each rounded to float32. With half-precision scales the product is
+// groupValue is a weight: of W4L the product of its number and scale, rounded once, of the others scale*q + min: one product and one sum, each rounded to float32. With half-precision scales the product is
 // exact, so that there is one rounding.
 func (m *Matrix) groupValue(scales, mins []byte, i, q int) float32 {
+	if m.Layout == W4L {
+		return m.Table[q] * m.scale(scales, i)
+	}
 	v := float32(m.scale(scales, i) * float32(q))
 	if mins != nil {
 		v += m.scale(mins, i)

@@ -110,7 +110,10 @@ func TestFormatIsParsed(t *testing.T) {
 			t.Errorf("ParseFormat(%v) = %v, %v, %v", l, got, g, err)
 		}
 	}
-	for _, s := range []string{"", "W8G", "W8G-", "W8G-g32-", "W8G-32", "W8G-g32-min-f16", "W8G-g032", "W8C-g32", "W9", "W8G-f16", "W8G-g32-f16-f16", "W8G-g-32", "W4G-g32-x"} {
+	if l, g, err := ParseFormat("W4L-g64"); err != nil || l != W4L || g != TableGrouping {
+		t.Errorf("ParseFormat(W4L-g64) = %v, %v, %v", l, g, err)
+	}
+	for _, s := range []string{"", "W8G", "W4L", "W8G-", "W8G-g32-", "W8G-32", "W8G-g32-min-f16", "W8G-g032", "W8C-g32", "W9", "W8G-f16", "W8G-g32-f16-f16", "W8G-g-32", "W4G-g32-x"} {
 		if l, g, err := ParseFormat(s); err == nil {
 			t.Errorf("ParseFormat(%q) = %v, %v, want an error", s, l, g)
 		}
@@ -141,11 +144,19 @@ func TestValidateNamesTheGroupFault(t *testing.T) {
 			t.Errorf("%s: want an error", name)
 		}
 	}
+	m, block, err = NewGrouped(W4L, TableGrouping, 3, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer block.Free()
+	if m.Table = m.Table[1:]; m.Validate() == nil {
+		t.Error("table of 15 numbers: want an error")
+	}
 	for _, c := range []struct {
 		l    Layout
 		g    Grouping
 		cols int
-	}{{W4G, Grouping{Size: 16}, 64}, {W8G, Grouping{Size: 16}, 48}, {W8G, Grouping{Size: 512}, 256}, {W8C, Grouping{Size: 32}, 64}, {W8G, Grouping{}, 64}} {
+	}{{W4G, Grouping{Size: 16}, 64}, {W8G, Grouping{Size: 16}, 48}, {W8G, Grouping{Size: 512}, 256}, {W8C, Grouping{Size: 32}, 64}, {W4L, Grouping{Size: 32}, 64}, {W4L, TableGrouping, 96}, {W8G, Grouping{}, 64}} {
 		if _, _, err := NewGrouped(c.l, c.g, 16, c.cols); err == nil {
 			t.Errorf("NewGrouped(%s) with %d columns: want an error", Format(c.l, c.g), c.cols)
 		}

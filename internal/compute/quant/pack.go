@@ -20,7 +20,7 @@ func NewGrouped(l Layout, g Grouping, rows, cols int) (m *Matrix, block *offheap
 		return nil, nil, fmt.Errorf("new matrix: %w", err)
 	}
 	data, scales := DataSize(l, rows, cols), 0
-	if l.Grouped() {
+	if l.scaled() {
 		scales = g.ScaleBytes(rows, cols)
 	}
 	at := (data + 63) &^ 63 // scales begin at a multiple of 64, as do minima
@@ -34,11 +34,14 @@ func NewGrouped(l Layout, g Grouping, rows, cols int) (m *Matrix, block *offheap
 	}
 	b := block.Bytes()
 	m = &Matrix{Layout: l, Rows: rows, Cols: cols, Data: b[:data:data], Grouping: g}
-	if l.Grouped() {
+	if l.scaled() {
 		m.Scales = b[at : at+scales : at+scales]
 	}
 	if g.Mins {
 		m.Mins = b[mins:size:size]
+	}
+	if n := tableLen(l); n != 0 {
+		m.Table = make([]float32, n)
 	}
 	if l == W8C {
 		m.Scale, m.RowSum = make([]float32, PaddedRows(rows)), make([]int32, PaddedRows(rows))
@@ -75,6 +78,8 @@ func (m *Matrix) PackRow(r int, w []float32) {
 		m.Scale[r], m.RowSum[r] = packW8C(d, lane, w)
 	case W8G, W4G:
 		m.packGroups(r, w)
+	case W4L:
+		m.packTable(r, w)
 	}
 }
 
@@ -121,14 +126,14 @@ func (m *Matrix) Row(dst []float32, r int) {
 		for k := range dst {
 			dst[k] = float32(int8(d[k/4*64+4*lane+k%4])) * m.Scale[r]
 		}
-	case W8G, W4G:
+	case W8G, W4G, W4L:
 		m.groupRow(dst, r)
 	}
 }
 
 // StripF32 writes strip s of an integer layout to dst in the order of an F32 strip, shape [PaddedCols][16]: the values of Row.
 func (m *Matrix) StripF32(dst []float32, s int) {
-	if m.Layout.Grouped() {
+	if m.Layout.scaled() {
 		m.groupStripF32(dst, s)
 		return
 	}

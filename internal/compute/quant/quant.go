@@ -25,9 +25,12 @@ const (
 	// W4G is 4 bits, shape [strips][cols/8][16 rows][4 bytes]: byte j holds column j low and column j+4 high. A weight is
 	// scale*(q-8), or scale*q + min.
 	W4G
+	// W4L is 4 bits ordered as W4G, each the index of a number in the matrix' table, times a float32 scale per row and 64
+	// columns (NF4, FP4).
+	W4L
 )
 
-var layoutNames = map[Layout]string{W8C: "W8C", F32: "F32", BF16: "BF16", F16: "F16", W8G: "W8G", W4G: "W4G"}
+var layoutNames = map[Layout]string{W8C: "W8C", F32: "F32", BF16: "BF16", F16: "F16", W8G: "W8G", W4G: "W4G", W4L: "W4L"}
 
 // String gives the layout's name as files and `show` print it.
 func (l Layout) String() string {
@@ -44,13 +47,13 @@ func ParseLayout(s string) (Layout, error) {
 			return l, nil
 		}
 	}
-	return 0, fmt.Errorf("layout: want W8C, W8G, W4G, F32, BF16 or F16, found %q", s)
+	return 0, fmt.Errorf("layout: want W8C, W8G, W4G, W4L, F32, BF16 or F16, found %q", s)
 }
 
 // bits is the number of bits of one weight.
 func (l Layout) bits() int {
 	switch l {
-	case W4G:
+	case W4G, W4L:
 		return 4
 	case W8C, W8G:
 		return 8
@@ -63,7 +66,7 @@ func (l Layout) bits() int {
 
 // RowBytes is the number of bytes that one row takes, its scales apart.
 func (l Layout) RowBytes(cols int) int {
-	if l == W4G {
+	if l.bits() == 4 {
 		return (cols + 7) &^ 7 / 2
 	}
 	return PaddedCols(cols) * l.bits() / 8
@@ -86,8 +89,9 @@ type Matrix struct {
 	Scale      []float32 // W8C: per row, len PaddedRows; nil otherwise
 	RowSum     []int32   // W8C: sum of each row's int8 weights, len PaddedRows; nil otherwise
 
-	Grouping     Grouping // W8G and W4G; zero otherwise
-	Scales, Mins []byte   // W8G and W4G: [strips][groups][16 rows], Grouping's type, 64-byte aligned; Mins may be nil
+	Grouping     Grouping  // W8G, W4G and W4L; zero otherwise
+	Scales, Mins []byte    // W8G, W4G, W4L: [strips][groups][16 rows], Grouping's type, 64-byte aligned; Mins may be nil
+	Table        []float32 // W4L: the 16 numbers; nil otherwise
 }
 
 // DataSize is the number of bytes that a matrix's Data has.
@@ -126,7 +130,7 @@ func (m *Matrix) validateGroups() error {
 		return err
 	}
 	wantScales, wantMins := 0, 0
-	if m.Layout.Grouped() {
+	if m.Layout.scaled() {
 		wantScales = m.Grouping.ScaleBytes(m.Rows, m.Cols)
 	}
 	if m.Grouping.Mins {
@@ -136,5 +140,15 @@ func (m *Matrix) validateGroups() error {
 		return fmt.Errorf("group scales and minima: want %d and %d bytes for %dx%d %s, found %d and %d",
 			wantScales, wantMins, m.Rows, m.Cols, Format(m.Layout, m.Grouping), len(m.Scales), len(m.Mins))
 	}
+	if want := tableLen(m.Layout); len(m.Table) != want {
+		return fmt.Errorf("table: want %d numbers for %v, found %d", want, m.Layout, len(m.Table))
+	}
 	return nil
+}
+
+func tableLen(l Layout) int {
+	if l == W4L {
+		return 16
+	}
+	return 0
 }
