@@ -35,8 +35,11 @@ func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) it
 		ro.ContinueFinal = true
 	}
 	r, err := m.Render(messages, ro)
+	if err == nil && m.tok == nil {
+		err = ErrNoTokenizer
+	}
 	if err != nil {
-		return func(yield func(Event, error) bool) { yield(Event{ID: -1}, err) }
+		return fail(err)
 	}
 	return m.answer(ctx, r.IDs, r.Warnings, &o.GenerateOptions)
 }

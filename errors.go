@@ -3,6 +3,7 @@ package systemgemma
 import (
 	"errors"
 
+	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/engine"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
@@ -23,5 +24,5 @@ var (
 	// ErrNoTokenizer: the files have no tokenizer, so only ids can go in and out.
 	ErrNoTokenizer = errors.New("no tokenizer in these files")
 	// ErrNoWeights: the files have a tokenizer or a template only.
-	ErrNoWeights = errors.New("no weights in these files")
+	ErrNoWeights = checkpoint.ErrNoWeights
 )

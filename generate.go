@@ -3,7 +3,6 @@ package systemgemma
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -74,27 +73,38 @@ type Result struct {
 // Generate continues a prompt without a chat template. The iteration ends with an event that has a Result, or with an error;
 // when ctx is cancelled, with both.
 func (m *Model) Generate(ctx context.Context, p Prompt, o *GenerateOptions) iter.Seq2[Event, error] {
-	ids, warnings := m.promptIDs(p)
+	ids, warnings, err := m.promptIDs(p)
+	if err != nil {
+		return fail(err)
+	}
 	return m.answer(ctx, ids, warnings, o)
 }
 
+// fail is an iteration of one error.
+func fail(err error) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) { yield(Event{ID: -1}, err) }
+}
+
 // promptIDs encodes a prompt.
-func (t *Text) promptIDs(p Prompt) (ids []int32, warnings []string) {
+func (t *Text) promptIDs(p Prompt) (ids []int32, warnings []string, err error) {
 	if len(p.IDs) > 0 {
-		return p.IDs, nil
+		return p.IDs, nil, nil
+	}
+	if t.tok == nil {
+		return nil, nil, ErrNoTokenizer
 	}
 	bos := t.tok.Roles().BOS
 	if bos >= 0 {
 		ids = append(ids, bos)
 	}
 	if !p.Special {
-		return t.tok.AppendText(ids, p.Text), nil
+		return t.tok.AppendText(ids, p.Text), nil, nil
 	}
 	ids = t.tok.AppendSpecial(ids, p.Text)
 	if bos >= 0 && len(ids) > 1 && ids[1] == bos {
-		return ids[1:], []string{"the prompt begins with " + t.tok.Piece(bos) + ", which is added anyway: one of the two was dropped"}
+		return ids[1:], []string{"the prompt begins with " + t.tok.Piece(bos) + ", which is added anyway: one of the two was dropped"}, nil
 	}
-	return ids, nil
+	return ids, nil, nil
 }
 
 // answer runs a request and turns its tokens into events.
@@ -116,7 +126,7 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *G
 		if a.abandoned {
 			return
 		}
-		text := a.end(reason, stats, err)
+		text := a.end(reason, stats, err != nil && ctx.Err() != nil)
 		if err != nil && a.result.FinishReason != FinishCancel {
 			yield(Event{ID: -1}, err)
 			return
@@ -188,7 +198,7 @@ func (a *answer) token(t engine.Token, yield func(Event, error) bool) bool {
 }
 
 // end fills in the result and returns the text that was still held back.
-func (a *answer) end(reason engine.Reason, st engine.Stats, err error) (rest string) {
+func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (rest string) {
 	if !a.stopped {
 		rest, a.stopped = a.match.Add(a.flush())
 		if !a.stopped {
@@ -202,7 +212,7 @@ func (a *answer) end(reason engine.Reason, st engine.Stats, err error) (rest str
 	if a.stopped {
 		r.FinishReason, r.Stop = FinishStop, a.match.Found()
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if cancelled {
 		r.FinishReason = FinishCancel
 	}
 	return rest

@@ -2,6 +2,8 @@ package systemgemma
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -55,6 +57,32 @@ type TensorInfo struct {
 	Type  string `json:"type"` // as stored; W8C is int8 per output channel
 	Shape []int  `json:"shape"`
 	Bytes int64  `json:"bytes"`
+}
+
+// Describe says what a model's files hold, without arranging weights: also of types that can be listed but not run. Of the
+// options only SystemMode and Template count.
+func Describe(name string, o *Options) (Info, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	ck, err := openCheckpoint(name, checkpoint.Open)
+	if err != nil {
+		text, textErr := openCheckpoint(name, checkpoint.OpenText)
+		if textErr != nil || !errors.Is(err, ErrNoWeights) && text.Format != checkpoint.Tokenizer {
+			return Info{}, err // weights that can't be opened are no reason to hide them
+		}
+		ck = text
+	}
+	t, err := newText(ck, o)
+	if err != nil {
+		return Info{}, errors.Join(fmt.Errorf("open %s: %w", displayName(name), err), ck.Close())
+	}
+	i := t.Info()
+	if ck.HasConfig {
+		s := defaultSampling(ck)
+		i.Sampling = &s
+	}
+	return i, t.Close()
 }
 
 // Info describes the opened files.

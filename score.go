@@ -38,12 +38,15 @@ func (m *Model) Score(ctx context.Context, ids []int32, from int) (*Score, error
 // space at the end of prompt counts as the beginning of continuation, both are encoded together as mere text, and as many
 // tokens as prompt alone has are given.
 func (m *Model) ScoreText(ctx context.Context, prompt, continuation string) (*Score, error) {
-	if m.tok == nil {
-		return nil, ErrNoTokenizer
-	}
 	head := strings.TrimRightFunc(prompt, unicode.IsSpace)
-	given, _ := m.promptIDs(Prompt{Text: head})
-	whole, _ := m.promptIDs(Prompt{Text: prompt + continuation})
+	given, _, err := m.promptIDs(Prompt{Text: head})
+	if err != nil {
+		return nil, err
+	}
+	whole, _, err := m.promptIDs(Prompt{Text: prompt + continuation})
+	if err != nil {
+		return nil, err
+	}
 	if len(whole) <= len(given) {
 		return nil, fmt.Errorf("continuation %q: want at least one token, found none", continuation)
 	}

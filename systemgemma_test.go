@@ -3,6 +3,7 @@ package systemgemma_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,6 +165,14 @@ func TestCancelKeepsWhatThereWas(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || last.Result == nil || last.Result.FinishReason != systemgemma.FinishCancel || len(last.Result.IDs) != 3 {
 		t.Errorf("cancelled: %v, %+v", err, last.Result)
 	}
+	why := errors.New("why")
+	caused, stop := context.WithCancelCause(context.Background())
+	stop(why)
+	for last, err = range m.Chat(caused, user("Tell me a story."), nil) {
+	}
+	if !errors.Is(err, why) || last.Result == nil || last.Result.FinishReason != systemgemma.FinishCancel {
+		t.Errorf("cancelled with a cause: %v, %+v", err, last.Result)
+	}
 	for range m.Chat(context.Background(), user("Tell me a story."), nil) { // a reader that leaves
 		break
 	}
@@ -296,5 +305,60 @@ func TestRenderJSON(t *testing.T) {
 		if r, err := m.RenderJSON([]byte(s), systemgemma.RenderOptions{}); err == nil {
 			t.Errorf("RenderJSON(%s) = %q, want an error", s, r.Text)
 		}
+	}
+}
+
+// A model without tokenizer takes and gives ids; text is an error that can be told.
+func TestWithoutTokenizer(t *testing.T) {
+	m := open(t, "internal/convert/testdata/one-layer-f32", nil)
+	var result *systemgemma.Result
+	for e, err := range m.Generate(context.Background(), systemgemma.Prompt{IDs: []int32{2, 5}}, &systemgemma.GenerateOptions{MaxTokens: 3, IgnoreEOS: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		result = e.Result
+	}
+	if result == nil || len(result.IDs) != 3 || result.Text != "" {
+		t.Errorf("result %+v, want three ids and no text", result)
+	}
+	for name, events := range map[string]iter.Seq2[systemgemma.Event, error]{
+		"generate": m.Generate(context.Background(), systemgemma.Prompt{Text: "Hi"}, nil),
+		"chat":     m.Chat(context.Background(), user("Hi"), nil),
+	} {
+		for _, err := range events {
+			if !errors.Is(err, systemgemma.ErrNoTokenizer) {
+				t.Errorf("%s: %v, want ErrNoTokenizer", name, err)
+			}
+		}
+	}
+	if _, err := m.ScoreText(context.Background(), "a", "b"); !errors.Is(err, systemgemma.ErrNoTokenizer) {
+		t.Errorf("score: %v, want ErrNoTokenizer", err)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	i, err := systemgemma.Describe("", nil)
+	if err != nil || i.Parameters != 3150528 || i.SystemMode != "systemgemma2" || i.Sampling == nil || i.Config == nil {
+		t.Errorf("Mini: %+v, %v", i, err)
+	}
+	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, "config.json"), []byte(`{"model_type": "gemma2"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokenizer, err := os.ReadFile("tools/mini/model/tokenizer.model")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(empty, "tokenizer.model"), tokenizer, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, err := systemgemma.Describe(empty, nil); err != nil || len(i.Tensors) != 0 || i.Vocabulary != 4096 {
+		t.Errorf("folder without weights: %d tensors, %v", len(i.Tensors), err)
+	}
+	if _, err := systemgemma.Open(empty, nil); !errors.Is(err, systemgemma.ErrNoWeights) {
+		t.Errorf("Open of a folder without weights: %v, want ErrNoWeights", err)
+	}
+	if _, err := systemgemma.Describe(filepath.Join(empty, "none"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no such file: %v", err)
 	}
 }

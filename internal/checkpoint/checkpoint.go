@@ -59,6 +59,9 @@ type Checkpoint struct {
 	seal *seal // checksums of a file of our own
 }
 
+// ErrNoWeights says that a source has a tokenizer or a template, but no weights.
+var ErrNoWeights = errors.New("no weights in these files")
+
 // Open opens a model: a Hugging Face folder or a .gguf file, ours or another program's.
 func Open(path string) (*Checkpoint, error) { return open(path, true) }
 

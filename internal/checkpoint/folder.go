@@ -89,7 +89,12 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 	}
 	source := map[string]Tensor{}
 	if index == nil {
-		return source, c.openShard(singleFile, source)
+		if err := c.openShard(singleFile, source); errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %w", ErrNoWeights, err)
+		} else if err != nil {
+			return nil, err
+		}
+		return source, nil
 	}
 	shardOf, err := parseIndex(index)
 	if err != nil {

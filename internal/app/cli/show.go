@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +23,7 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 	if c.JSON && c.Tensors {
 		return usagef("--tensors: want no --json beside it, which lists them anyway")
 	}
-	i, err := open(ctx, env, c.Model, nil, describe)
+	i, err := open(ctx, env, c.Model, nil, systemgemma.Describe)
 	if err != nil {
 		return err
 	}
@@ -39,23 +38,6 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 		showTensors(&b, i.Tensors)
 	}
 	return write(env.Stdout, b.String())
-}
-
-// describe opens the weights, too, if there are any.
-func describe(name string, o *systemgemma.Options) (systemgemma.Info, error) {
-	m, err := systemgemma.Open(name, o)
-	if err == nil {
-		return m.Info(), m.Close()
-	}
-	t, textErr := systemgemma.OpenText(name, o)
-	if textErr != nil {
-		return systemgemma.Info{}, err
-	}
-	i := t.Info()
-	if !errors.Is(err, systemgemma.ErrNoWeights) && i.Format != "tokenizer" { // weights that can't be opened are no reason to hide them
-		return i, errors.Join(err, t.Close())
-	}
-	return i, t.Close()
 }
 
 // field is one line of a description.
