@@ -60,6 +60,7 @@ type attentionScratch struct {
 	part   parts     // of one segment
 	all    parts     // of the segments so far
 	row    []float32 // [head dim, padded], zero beyond the head dim
+	after  []byte    // what will be read after this segment, as far as known
 }
 
 func newAttention(m *Model, scratch *arena) attention {
@@ -151,7 +152,11 @@ func (a *attention) segments(kind int, b block) (lo, hi int) {
 // run does the attention of the layer for all rows: softmax(softcap(q·K * scale)) · V over the positions that each sees.
 func (a *attention) run() error {
 	kind := a.kind()
-	if err := a.m.crew.Run(len(a.units[kind]), 1, a.m.body.attend); err != nil {
+	n, grain := len(a.units[kind]), 1
+	if a.split[kind] {
+		grain = max(1, n/(6*a.m.crew.Workers())) // some segments in a row, so that each can fetch the next one's keys
+	}
+	if err := a.m.crew.Run(n, grain, a.m.body.attend); err != nil {
 		return err
 	}
 	if a.split[kind] {
@@ -165,20 +170,35 @@ func (a *attention) kind() int { return kindOf(a.m.config.Global[a.layer]) }
 // attend does units [lo, hi).
 func (a *attention) attend(worker, lo, hi int) {
 	s, kind := &a.work[worker], a.kind()
-	for _, u := range a.units[kind][lo:hi] {
+	units := a.units[kind][lo:hi]
+	for i, u := range units {
 		b := a.blocks[u.block]
 		a.gather(s, b, u.kvHead)
 		if a.split[kind] {
+			s.after = nil
+			if i+1 < len(units) {
+				s.after = a.keys(units[i+1].block, units[i+1].kvHead, units[i+1].seg)
+			}
 			a.segment(s, a.slots.from(u.slot, b.n*a.group), b, u.kvHead, u.seg)
 			continue
 		}
 		first, last := a.segments(kind, b)
 		for seg := first; seg < last; seg++ {
+			s.after = nil
+			if seg+1 < last {
+				s.after = a.keys(u.block, u.kvHead, seg+1)
+			}
 			a.segment(s, s.part, b, u.kvHead, seg)
 			a.join(s.all, s.part, b, seg)
 		}
 		a.scatter(s.all, b, u.kvHead)
 	}
+}
+
+// keys is the page whose keys are the first to be read in a segment.
+func (a *attention) keys(i, kvHead, seg int) []byte {
+	b := a.blocks[i]
+	return b.cache.rows(a.layer, 0, kvHead, max(a.first(a.kind(), b.pos), seg*segment)/PageTokens)
 }
 
 // joinSlots joins the segments of split units in order.
@@ -338,7 +358,7 @@ func (a *attention) sums(s *attentionScratch, part parts, c *Cache, kvHead, from
 		last := min(PageTokens, first+hi-lo)
 		p, rows := s.scores[from*scoreStride+lo-start:], c.rows(a.layer, 1, kvHead, page)
 		lo += last - first
-		var next []byte
+		next := s.after
 		if lo < hi {
 			next = c.rows(a.layer, 1, kvHead, page+1)
 		}

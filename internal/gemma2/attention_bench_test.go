@@ -1,6 +1,7 @@
 package gemma2
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"runtime"
@@ -89,6 +90,43 @@ func BenchmarkAttention(b *testing.B) {
 				cache.Free()
 				pool.Close()
 			}
+		}
+	}
+}
+
+// BenchmarkDepth decodes tokens in turn at depth 128 and deeper, with all products: what depth costs, on one machine at one time.
+func BenchmarkDepth(b *testing.B) {
+	depths := []int{128, 1024, 4096, 8064}
+	for name, c := range shapes() {
+		w := noise(b, c)
+		m := open(b, w, runtime.GOMAXPROCS(0), Options{})
+		for _, kv := range []KVType{KVF16, KVI8} {
+			b.Run(fmt.Sprintf("shape=%s/kv=%v/threads=%d", name, kv, runtime.GOMAXPROCS(0)), func(b *testing.B) {
+				pool := NewPool(&w.Config, kv, 0)
+				defer pool.Close()
+				var caches []*Cache
+				for _, depth := range depths {
+					caches = append(caches, pool.NewCache())
+					fill(b, caches[len(caches)-1], depth)
+				}
+				times := make([][]float64, len(depths))
+				for b.Loop() {
+					for i, cache := range caches {
+						start := time.Now()
+						if err := m.Forward(context.Background(), []Chunk{{cache, []int32{5}, 1}}, func(int, int, []float32) error { return nil }); err != nil {
+							b.Fatal(err)
+						}
+						times[i] = append(times[i], time.Since(start).Seconds())
+						cache.n-- // the same again; the page stays
+					}
+				}
+				for i, depth := range depths {
+					slices.Sort(times[i])
+					b.ReportMetric(1e3*times[i][0], fmt.Sprintf("best-ms/%d", depth))
+					b.ReportMetric(1e3*times[i][len(times[i])/2], fmt.Sprintf("median-ms/%d", depth))
+					caches[i].Free()
+				}
+			})
 		}
 	}
 }
