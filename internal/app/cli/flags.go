@@ -36,7 +36,7 @@ type engineFlags struct {
 	Threads       int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
 	Preset        preset `placeholder:"exact" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded."`
 	ContextLength int    `placeholder:"N" group:"Model" help:"Tokens that prompt and answer may have together. 0 is what the model was trained for."`
-	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32 or f16 (the default for quantised files)."`
+	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 (the default for quantised files) or int8."`
 }
 
 // preset is exact or empty.
@@ -50,13 +50,13 @@ func (p preset) Validate() error {
 	return nil
 }
 
-// kvType is f32, f16 or empty.
+// kvType is f32, f16, int8 or empty.
 type kvType string
 
 // Validate reports an unknown name.
 func (k kvType) Validate() error {
-	if k != "" && k != "f32" && k != "f16" {
-		return fmt.Errorf("want f32 or f16, found %q", string(k))
+	if k != "" && k != "f32" && k != "f16" && k != "int8" {
+		return fmt.Errorf("want f32, f16 or int8, found %q", string(k))
 	}
 	return nil
 }
