@@ -20,10 +20,11 @@ class OpenVINO:
     """OpenVINO GenAI; activations are rounded to int8 per token when the group covers the whole row."""
 
     def __init__(self, model, threads, group=2304):
+        import numpy
         import openvino
         import openvino_genai
 
-        self.genai, self.ov = openvino_genai, openvino
+        self.genai, self.ov, self.numpy = openvino_genai, openvino, numpy
         self.pipe = openvino_genai.LLMPipeline(
             model, "CPU", INFERENCE_NUM_THREADS=threads, DYNAMIC_QUANTIZATION_GROUP_SIZE=group
         )
@@ -31,7 +32,7 @@ class OpenVINO:
     def generate(self, prompt, n):
         config = self.genai.GenerationConfig()
         config.max_new_tokens, config.min_new_tokens, config.ignore_eos, config.do_sample = n, n, True, False
-        tensor = self.ov.Tensor(__import__("numpy").array([prompt], dtype="int64"))
+        tensor = self.ov.Tensor(self.numpy.array([prompt], dtype="int64"))
         return self.pipe.generate(tensor, config).perf_metrics
 
     def prefill(self, n, depth, seed):
@@ -81,8 +82,10 @@ class LlamaCpp:
         import llama_cpp
         import numpy
 
-        self.numpy = numpy
-        self.llama = llama_cpp.Llama(model, n_ctx=8192, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False)
+        self.numpy, self.api = numpy, llama_cpp
+        self.llama = llama_cpp.Llama(
+            model, n_ctx=8192, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False
+        )
 
     def prefill(self, n, depth, seed):
         prompt = ids(depth + n, seed)
@@ -106,7 +109,8 @@ class LlamaCpp:
         return n / (time.perf_counter() - start)
 
     def choose(self):
-        return int(self.numpy.argmax(self.llama.scores[self.llama.n_tokens - 1]))
+        logits = self.api.llama_get_logits_ith(self.llama.ctx, -1)  # waits until they are there
+        return int(self.numpy.ctypeslib.as_array(logits, shape=(self.llama.n_vocab(),)).argmax())
 
 
 ENGINES = {"openvino": OpenVINO, "openvino-default": lambda m, t: OpenVINO(m, t, 32), "ctranslate2": CTranslate2, "llamacpp": LlamaCpp}
