@@ -221,6 +221,7 @@ func FuzzOpenBytes(f *testing.F) {
 	f.Add(foreign(f, small(), nil))
 	own := readFileOf(f, writeTiny(f))
 	f.Add(own)
+	f.Add(writeUnsynced(f, f.TempDir(), groupedModel(f)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if file, err := gguf.Parse(data); err == nil && isOwn(file) && file.DataStart > headerAt+4 {
 			data = bytes.Clone(data)

@@ -118,3 +118,16 @@ func TestGroupedFaultsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// groupedModel has a matrix of each layout with groups.
+func groupedModel(t testing.TB) *Model {
+	cfg := tinyConfig()
+	cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim = 64, 128, 32
+	m, _ := tiny(cfg, mixed)
+	for name, as := range map[string]format{
+		"blk.0.ffn_up.weight": {quant.W8G, quant.Q8Grouping}, "blk.0.ffn_gate.weight": {quant.W4G, quant.Q41Grouping}, "blk.1.ffn_up.weight": {quant.W4L, quant.TableGrouping},
+	} {
+		_, m.Matrices[name] = grouped(t, as, cfg.IntermediateSize, cfg.HiddenSize, 1, 16)
+	}
+	return m
+}
