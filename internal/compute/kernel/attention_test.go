@@ -14,7 +14,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/testkit/guard"
 )
 
-// rows are keys or values of all types, from a few numbers: finite, of many sizes.
+// cached are keys or values of all types, from a few numbers: finite, of many sizes.
 type cached struct {
 	f32 []float32
 	f16 []uint16
@@ -196,9 +196,12 @@ func TestToI8EqualsQuantize(t *testing.T) {
 // A number that is none stays visible through an int8 row: the scale is none, and so is every product with it.
 func TestToI8KeepsNonFiniteVisible(t *testing.T) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
-		x, q, row := make([]float32, 16), slices.Repeat([]float32{1}, 16), make([]int8, 16)
+		x, q, row := slices.Repeat([]float32{1}, 16), slices.Repeat([]float32{1}, 16), make([]int8, 16)
 		x[5] = bad
 		scale := ToI8(row, x)
+		if !slices.Equal(row, make([]int8, 16)) {
+			t.Errorf("row with %v: bytes %v, want zeros on every CPU", bad, row)
+		}
 		score, weight, sum := make([]float32, 16), []float32{1 * scale}, make([]float32, 16)
 		DotI8(score, 16, q, 16, slices.Repeat(row, 16), nil)
 		AxpyI8(sum, 16, weight, 1, row, nil)
