@@ -138,7 +138,7 @@ def wait_for_quiet():
 
 def our_turn(args, folder, typ):
     """Our bench, twice: its tests are a cross product."""
-    command = [folder / "systemgemma", "bench", "--synthetic", args.shape, "--type", typ, "--threads", args.threads, "--repeat", 1, "--json"]
+    command = [folder / "systemgemma", "bench", "--synthetic", args.shape, "--type", typ, "--threads", args.threads, "--repeat", 1, "--json", *args.ours]
     lists = [
         ["--prefill", ",".join(map(str, args.prefill)), "--decode", 0, "--depth", 0],
         ["--prefill", 0, "--decode", args.decode, "--depth", ",".join(map(str, args.depth))],
@@ -176,7 +176,7 @@ def turn(args, folder, name):
 def setting_of(args, folder):
     """What must be the same for results to stand side by side."""
     build = hashlib.sha256((folder / "systemgemma").read_bytes()).hexdigest()[:12]
-    return [build, args.threads, args.prefill, args.decode, args.depth]
+    return [build, args.ours, args.threads, args.prefill, args.decode, args.depth]
 
 
 def run(args, folder):
@@ -274,6 +274,7 @@ def main():
     parser.add_argument("--depth", type=numbers, default=[128], help="of decoding, such as 128,4096")
     parser.add_argument("--rivals", type=lambda s: s.split(","), default=["openvino-int8", "ctranslate2-int8", "llamacpp-q8_0", "llamacpp-q4_0", "llamacpp-bf16"],
                         help="of " + ", ".join(RIVALS))
+    parser.add_argument("--ours", type=str.split, default=[], help="more flags of our bench, such as --ours='--kv-type int8'")
     parser.add_argument("--loaded", action="store_true", help="count disturbed turns too: to try the script out, not to measure")
     args = parser.parse_args()
     if unknown := set(args.rivals) - set(RIVALS):

@@ -20,12 +20,12 @@ import (
 type benchCmd struct {
 	modelFlag
 	Synthetic string   `placeholder:"SHAPE" group:"Model" help:"Instead of a model: random weights of the shape of 2b, 9b or 27b, or tiny, made in memory."`
-	Type      []string `placeholder:"TYPE,..." group:"Model" help:"Weights of a synthetic model: w8a8 (the default), q8_0, q4_0, q4_1, bf16, f16 or f32."`
+	Type      []string `placeholder:"TYPE" group:"Model" help:"Weights of a synthetic model: w8a8 (the default), q8_0, q4_0, q4_1, bf16, f16 or f32."`
 	KVType    kvType   `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 or int8."`
-	Prefill   []int    `placeholder:"N,..." group:"Measure" help:"Lengths of prompts; 0 is none. Default: 128,512."`
+	Prefill   []int    `placeholder:"N" group:"Measure" help:"Lengths of prompts; 0 is none. Default: 128,512."`
 	Decode    *int     `placeholder:"N" group:"Measure" help:"Tokens to generate; 0 is none. Default: 32."`
-	Depth     []int    `placeholder:"N,..." group:"Measure" help:"Tokens in the KV cache before. Default: 0."`
-	Threads   []int    `placeholder:"N,..." group:"Measure" help:"Numbers of threads. Default: 1 and all."`
+	Depth     []int    `placeholder:"N" group:"Measure" help:"Tokens in the KV cache before. Default: 0."`
+	Threads   []int    `placeholder:"N" group:"Measure" help:"Numbers of threads. Default: 1 and all."`
 	Repeat    int      `placeholder:"N" default:"5" group:"Measure" help:"Measurements of each, after one that warms up."`
 	JSON      bool     `name:"json" group:"Output" help:"Write one JSON object a line instead of the table."`
 	Compare   string   `placeholder:"FILE" group:"Output" help:"Judge against an earlier run, what bench --json wrote: faster, slower, or within noise."`
