@@ -32,7 +32,7 @@ func fill(t testing.TB, c *Cache, n int) {
 	}
 	for _, pages := range c.pages {
 		for i := 1; i < len(pages); i++ {
-			copy(pages[i].Bytes(), pages[0].Bytes())
+			copy(pages[i].block.Bytes(), pages[0].block.Bytes())
 		}
 	}
 	c.n = n

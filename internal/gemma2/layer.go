@@ -100,15 +100,19 @@ func (m *Model) rotate(worker, lo, hi int) {
 
 // head computes the wanted rows' logits, a panel at a time, and hands them out.
 func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) error) error {
-	m.picked = m.picked[:0]
+	m.picked, m.readers = m.picked[:0], m.readers[:0]
 	first := 0
-	for _, c := range chunks {
-		for i := len(c.Tokens) - c.Logits; i < len(c.Tokens); i++ {
-			m.picked = append(m.picked, first+i)
+	for i, c := range chunks {
+		if c.Logits > 0 {
+			m.readers = append(m.readers, reader{chunk: i, row: len(c.Tokens) - c.Logits, from: len(m.picked), to: len(m.picked) + c.Logits})
+		}
+		for j := len(c.Tokens) - c.Logits; j < len(c.Tokens); j++ {
+			m.picked = append(m.picked, first+j)
 		}
 		first += len(c.Tokens)
 	}
-	chunk, seen := 0, 0
+	m.out = out
+	defer func() { m.out = nil }()
 	for m.base = 0; m.base < len(m.picked); m.base += kernel.MaxPanel {
 		n := min(kernel.MaxPanel, len(m.picked)-m.base)
 		if err := m.linear.run(n, m.pre.head, m.h, product{m.weights.Head, m.logits}); err != nil {
@@ -118,18 +122,32 @@ func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) 
 		if err := m.finish(n); err != nil {
 			return err
 		}
-		for i := range n {
-			for seen == chunks[chunk].Logits {
-				chunk, seen = chunk+1, 0
-			}
-			c := chunks[chunk]
-			if err := out(chunk, len(c.Tokens)-c.Logits+seen, m.logits.row(i)[:m.config.VocabSize]); err != nil {
+		if err := m.crew.Run(len(m.readers), 1, m.body.read); err != nil {
+			return err
+		}
+		for i := range m.readers {
+			if err := m.readers[i].err; err != nil {
 				return err
 			}
-			seen++
 		}
 	}
 	return nil
+}
+
+// reader is who wants logits: a chunk whose rows row, row+1, ... are the picked ones [from, to).
+type reader struct {
+	chunk, row, from, to int
+	err                  error
+}
+
+// read gives readers [lo, hi) those of their rows that are in this panel: choosing tokens is work for all workers too.
+func (m *Model) read(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		r := &m.readers[i]
+		for at := max(r.from, m.base); at < min(r.to, m.base+kernel.MaxPanel) && r.err == nil; at++ {
+			r.err = m.out(r.chunk, r.row+at-r.from, m.logits.row(at - m.base)[:m.config.VocabSize])
+		}
+	}
 }
 
 // joinPicked makes row t of the head's input: picked rows move to the front of h and x, in order, which overwrites only

@@ -50,13 +50,15 @@ type Model struct {
 	rowCache  []*Cache // whose row it is
 	rowPos    []int    // its position there
 	rowID     []int32
-	picked    []int // rows whose logits are wanted
+	picked    []int    // rows whose logits are wanted
+	readers   []reader // who wants them
+	out       func(chunk, row int, logits []float32) error
 	layer     *Layer
 	base      int    // first of the picked rows in this panel
 	nonFinite []bool // per worker
 
 	// Loop bodies and row makers, bound once so that a pass allocates nothing.
-	body  struct{ embed, rotate, attend, limit parallel.Body }
+	body  struct{ embed, rotate, attend, limit, read parallel.Body }
 	pre   struct{ first, attn, ffn, down, head func(t int) }
 	probe func(name string, layer int, r rows, n int) // for tests
 }
@@ -84,9 +86,9 @@ func New(w *Weights, crew *parallel.Crew, o Options) (*Model, error) {
 	m.layOut(&arena{block: block}, o)
 
 	m.rowCache, m.rowPos, m.rowID = make([]*Cache, MaxRows), make([]int, MaxRows), make([]int32, MaxRows)
-	m.picked = make([]int, 0, MaxRows)
+	m.picked, m.readers = make([]int, 0, MaxRows), make([]reader, 0, MaxRows)
 	m.nonFinite = make([]bool, crew.Workers())
-	m.body.embed, m.body.rotate, m.body.attend, m.body.limit = m.embed, m.rotate, m.attention.attend, m.capLogits
+	m.body.embed, m.body.rotate, m.body.attend, m.body.limit, m.body.read = m.embed, m.rotate, m.attention.attend, m.capLogits, m.read
 	m.pre.first, m.pre.attn, m.pre.ffn, m.pre.down, m.pre.head = m.firstNorm, m.joinFFN, m.joinAttention, m.activate, m.joinPicked
 	return m, nil
 }
@@ -120,8 +122,9 @@ type Chunk struct {
 }
 
 // Forward runs all chunks in one pass of at most MaxRows tokens in all, adds their keys and values to their caches, and calls
-// out for each wanted row, in order: chunk and row are indices of the chunk and of its token. logits, after the final soft
-// cap, has the vocabulary's size and is valid during the call only; out may change it.
+// out for each wanted row: chunk and row are indices of the chunk and of its token. Rows of one chunk come in order; those of
+// different chunks also at the same time, on several goroutines. logits, after the final soft cap, has the vocabulary's size
+// and is valid during the call only; out may change it.
 // When ctx ends between two layers, or on any other error, no cache has grown.
 func (m *Model) Forward(ctx context.Context, chunks []Chunk, out func(chunk, row int, logits []float32) error) error {
 	n, err := m.admit(chunks)

@@ -183,7 +183,7 @@ func TestTruncate(t *testing.T) {
 	for _, c := range []struct {
 		had, keep int
 		ok        bool
-	}{{300, 299, true}, {300, 261, true}, {300, 260, false}, {300, 100, false}, {300, 0, true}, {60, 10, true}, {130, 64, true}, {10, 11, false}, {10, -1, false}} {
+	}{{300, 299, true}, {300, 197, true}, {300, 196, false}, {300, 100, false}, {300, 0, true}, {60, 10, true}, {130, 64, true}, {10, 11, false}, {10, -1, false}} {
 		cache := pool.NewCache()
 		feed(t, m, cache, tokens[:c.had], 128)
 		if got := cache.Truncate(c.keep); got != c.ok {
@@ -225,7 +225,7 @@ func TestLocalPagesLeaveTheWindow(t *testing.T) {
 			live++
 		}
 	}
-	if live > 3 { // a window of 70 touches at most 3 pages of 64
+	if live > 4 { // a window of 70 touches at most 3 pages of 64, and one stays for a rollback
 		t.Errorf("%d local pages held for a window of 70", live)
 	}
 	cache.Free()
