@@ -254,15 +254,7 @@ func (b *bench) decode(n int) error {
 }
 
 // weightType names the kind of most weights: as OpenSynthetic takes it, else as files name the layout.
-func (m *Model) weightType() string {
-	w := m.weights.Layers[0].Gate
-	for _, t := range weightTypes {
-		if t.layout == w.Layout && t.grouping == w.Grouping {
-			return t.name
-		}
-	}
-	return quant.Format(w.Layout, w.Grouping)
-}
+func (m *Model) weightType() string { return m.weights.Layers[0].Gate.Spec().Name() }
 
 // matrices lists what a token is multiplied with: all matrices of the layers, then the head.
 func (m *Model) matrices() []*quant.Matrix {

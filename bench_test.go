@@ -204,7 +204,7 @@ func TestSpreadOf(t *testing.T) {
 
 // A synthetic model answers ids with ids, the same every time, and describes itself.
 func TestOpenSynthetic(t *testing.T) {
-	types := SyntheticTypes()
+	types := []string{"f32", "bf16", "q8_0", "w8a8", "w8a8-g128", "q4_1", "q4_0", "w4", "nf4", "fp4"}
 	if sample() {
 		types = []string{"w8a8"}
 	}
@@ -231,7 +231,7 @@ func TestOpenSynthetic(t *testing.T) {
 	}
 	for _, c := range []struct{ shape, weights, want string }{
 		{"3b", "w8a8", "want one of [tiny 2b 9b 27b], found \"3b\""},
-		{"tiny", "w9", "want one of [f32 f16 bf16 q8_0 w8a8 q4_1 q4_0]"},
+		{"tiny", "w9", "want one of f32, f16, bf16, q8_0, w8a8, "},
 	} {
 		if _, err := OpenSynthetic(c.shape, c.weights, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, want %q", c.shape, c.weights, err, c.want)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
-	"github.com/systemgemma/systemgemma/internal/compute/quant"
 )
 
 // Info is what a model's files say about themselves.
@@ -173,7 +172,7 @@ func blockOf(name string) int {
 // quantised says whether the file holds weights below 16 bits, for which less exact keys and values are the default.
 func quantised(ck *checkpoint.Checkpoint) bool {
 	for _, m := range ck.Matrices {
-		if m.Layout == quant.W8C {
+		if m.Layout.Bits() < 16 {
 			return true
 		}
 	}

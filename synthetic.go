@@ -11,31 +11,11 @@ import (
 	"github.com/systemgemma/systemgemma/internal/load"
 )
 
-// weightType is a kind of weights by the name that commands give it.
-type weightType struct {
-	name     string
-	layout   quant.Layout
-	grouping quant.Grouping
-}
-
-// weightTypes lists what synthetic models can have, the smallest last.
-var weightTypes = []weightType{
-	{"f32", quant.F32, quant.Grouping{}}, {"f16", quant.F16, quant.Grouping{}}, {"bf16", quant.BF16, quant.Grouping{}},
-	{"q8_0", quant.W8G, quant.Q8Grouping}, {"w8a8", quant.W8C, quant.Grouping{}},
-	{"q4_1", quant.W4G, quant.Q41Grouping}, {"q4_0", quant.W4G, quant.Q4Grouping},
-}
-
 // SyntheticShapes names the models that OpenSynthetic makes.
 func SyntheticShapes() []string { return load.Shapes() }
 
-// SyntheticTypes names the kinds of weights that they can have.
-func SyntheticTypes() []string {
-	var names []string
-	for _, t := range weightTypes {
-		names = append(names, t.name)
-	}
-	return names
-}
+// SyntheticTypes names the kinds of weights that they can have, floats first; N stands for a group size.
+func SyntheticTypes() []string { return quant.TypeNames() }
 
 // syntheticSeed is that of all synthetic weights: the same on every machine, so that measurements can be repeated.
 const syntheticSeed = 1
@@ -54,18 +34,18 @@ func OpenSynthetic(shape, weights string, o *Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	typ, err := weightTypeOf(weights)
+	spec, err := quant.ParseSpec(weights)
 	if err != nil {
 		return nil, err
 	}
 	machine, _ := ThisMachine() // its error is that of check
-	if need := forecast(&config, typ); machine.MemoryAvailable > 0 && need > machine.MemoryAvailable {
+	if need := forecast(&config, spec); machine.MemoryAvailable > 0 && need > machine.MemoryAvailable {
 		return nil, fmt.Errorf("synthetic %s %s: want %.1f GB of memory, found %.1f GB available; choose a smaller shape or type",
 			shape, weights, float64(need)/1e9, float64(machine.MemoryAvailable)/1e9)
 	}
 	crew := parallel.New(runtime.GOMAXPROCS(0))
 	defer crew.Close()
-	ck, blocks, err := load.Synthetic(shape, typ.layout, typ.grouping, syntheticSeed, crew)
+	ck, blocks, err := load.Synthetic(shape, spec, syntheticSeed, crew)
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +58,6 @@ func OpenSynthetic(shape, weights string, o *Options) (*Model, error) {
 	return m, nil
 }
 
-func weightTypeOf(weights string) (weightType, error) {
-	for _, t := range weightTypes {
-		if t.name == weights {
-			return t, nil
-		}
-	}
-	return weightType{}, fmt.Errorf("type of weights: want one of %v, found %q", SyntheticTypes(), weights)
-}
-
 func freeAll(blocks []*offheap.Block) {
 	for _, b := range blocks {
 		_ = b.Free() // our own memory: cannot fail
@@ -97,18 +68,11 @@ func freeAll(blocks []*offheap.Block) {
 const scratch = 256 << 20
 
 // forecast is the memory that a synthetic model takes, without KV pages.
-func forecast(c *arch.Config, t weightType) int64 {
+func forecast(c *arch.Config, spec quant.Spec) int64 {
 	n := int64(scratch)
 	for _, p := range load.Parts(c) {
-		if p.Cols == 0 {
-			continue
-		}
-		n += int64(quant.DataSize(t.layout, p.Rows, p.Cols))
-		if t.layout.Grouped() {
-			scales := int64(t.grouping.ScaleBytes(p.Rows, p.Cols))
-			if n += scales; t.grouping.Mins {
-				n += scales
-			}
+		if p.Cols != 0 {
+			n += spec.Bytes(p.Rows, p.Cols)
 		}
 	}
 	return n

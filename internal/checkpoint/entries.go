@@ -59,7 +59,7 @@ func (m *Model) layoutEntries() []gguf.Entry {
 	var rows, columns []uint32
 	for _, s := range ownSpecs(&m.Config) {
 		if len(s.shape) == 2 {
-			names, layouts = append(names, s.name), append(layouts, format{m.Matrices[s.name].Layout, m.Matrices[s.name].Grouping}.String())
+			names, layouts = append(names, s.name), append(layouts, m.Matrices[s.name].Format())
 			rows, columns = append(rows, uint32(s.shape[0])), append(columns, uint32(s.shape[1]))
 		}
 	}

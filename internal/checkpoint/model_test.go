@@ -72,7 +72,7 @@ func tiny(cfg arch.Config, layoutOf func(i int) quant.Layout) (*Model, map[strin
 			continue
 		}
 		whole[s.name] = matrix(layoutOf(i), s.shape[0], s.shape[1], i)
-		m.Matrices[s.name] = MatrixSource{Layout: whole[s.name].Layout, Pack: pieces(whole[s.name], 16)}
+		m.Matrices[s.name] = MatrixSource{Spec: quant.Spec{Layout: whole[s.name].Layout}, Pack: pieces(whole[s.name], 16)}
 	}
 	return m, whole
 }

@@ -19,7 +19,7 @@ import (
 //     W8G, W4G and W4L are typed I8 too (4 bits: two weights a byte) and followed by X.scale and, where their format has
 //     minima, X.min: F16 or F32, [padded rows, groups], in the order of quant.Matrix.Scales; W4L's table is X.table (F32, 16).
 //   - a norm is F32, stored as w+1.
-//   - systemgemma.layout.* are four arrays with one element per matrix: name, format (quant.Format), rows and columns without padding.
+//   - systemgemma.layout.* are four arrays with one element per matrix: name, format (quant.Spec.Format), rows and columns without padding.
 //   - systemgemma.config.* hold what GGUF's own keys can't say exactly.
 //   - seal.go says how checksums cover every byte.
 const (
@@ -137,12 +137,12 @@ func (c *Checkpoint) readMatrices(f *gguf.File) error {
 		if !ok || row.rows != s.shape[0] || row.columns != s.shape[1] {
 			return fmt.Errorf("tensor %s: want %s (from its config), found %dx%d; convert the checkpoint again", s.name, dims(s.shape), row.rows, row.columns)
 		}
-		m, err := readMatrix(f, s, row.format)
+		m, err := readMatrix(f, s, row.Spec)
 		if err != nil {
 			return err
 		}
 		c.Matrices[s.name] = m
-		taken += len(parts(s.name, row.format))
+		taken += len(parts(s.name, row.Spec))
 	}
 	if taken != len(f.Tensors) {
 		return fmt.Errorf("want %d tensors (from its config), found %d; convert the checkpoint again", taken, len(f.Tensors))
@@ -162,18 +162,10 @@ func ownSpecs(c *arch.Config) []spec {
 	return list
 }
 
-func (f format) String() string { return quant.Format(f.layout, f.grouping) }
-
 // layoutRow is one matrix as systemgemma.layout.* describe it.
 type layoutRow struct {
-	format
+	quant.Spec
 	rows, columns int
-}
-
-// format is a layout with its grouping, which is zero where it has none.
-type format struct {
-	layout   quant.Layout
-	grouping quant.Grouping
 }
 
 func readLayouts(f *gguf.File) (map[string]layoutRow, error) {
@@ -191,11 +183,11 @@ func readLayouts(f *gguf.File) (map[string]layoutRow, error) {
 	}
 	table := make(map[string]layoutRow, len(names))
 	for i, name := range names {
-		l, g, err := quant.ParseFormat(layouts[i])
+		spec, err := quant.ParseFormat(layouts[i])
 		if err != nil {
 			return nil, fmt.Errorf("metadata %s[%d]: %w", layoutsKey, i, err)
 		}
-		table[name] = layoutRow{format{l, g}, rows[i], columns[i]}
+		table[name] = layoutRow{spec, rows[i], columns[i]}
 	}
 	return table, nil
 }
@@ -209,43 +201,45 @@ type part struct {
 }
 
 // parts lists the tensors that store a matrix: its weights and what its layout has besides.
-func parts(name string, f format) []part {
+func parts(name string, f quant.Spec) []part {
 	base := strings.TrimSuffix(name, "weight")
 	perRow := func(rows, _ int) []int { return []int{quant.PaddedRows(rows)} }
-	perGroup := func(rows, columns int) []int { return []int{quant.PaddedRows(rows), columns / f.grouping.Size} }
-	list := []part{{name, storedType[f.layout], f.weights, func(m *quant.Matrix) any { return &m.Data }}}
-	if f.layout == quant.W8C {
+	perGroup := func(rows, columns int) []int { return []int{quant.PaddedRows(rows), columns / f.Grouping.Size} }
+	list := []part{{name, storedType[f.Layout], weightsShape(f.Layout), func(m *quant.Matrix) any { return &m.Data }}}
+	if f.Layout == quant.W8C {
 		return append(list,
 			part{base + "scale", gguf.F32, perRow, func(m *quant.Matrix) any { return &m.Scale }},
 			part{base + "rowsum", gguf.I32, perRow, func(m *quant.Matrix) any { return &m.RowSum }})
 	}
 	typ := gguf.F32
-	if f.grouping.HalfScales {
+	if f.Grouping.HalfScales {
 		typ = gguf.F16
 	}
-	if f.grouping.Size != 0 {
+	if f.Grouping.Size != 0 {
 		list = append(list, part{base + "scale", typ, perGroup, func(m *quant.Matrix) any { return &m.Scales }})
 	}
-	if f.grouping.Mins {
+	if f.Grouping.Mins {
 		list = append(list, part{base + "min", typ, perGroup, func(m *quant.Matrix) any { return &m.Mins }})
 	}
-	if f.layout == quant.W4L {
+	if f.Layout == quant.W4L {
 		list = append(list, part{base + "table", gguf.F32, func(int, int) []int { return []int{16} }, func(m *quant.Matrix) any { return &m.Table }})
 	}
 	return list
 }
 
-// weights is the shape of the weights as they are typed.
-func (f format) weights(rows, columns int) []int {
-	if f.layout == quant.W4G || f.layout == quant.W4L {
-		return []int{quant.PaddedRows(rows), f.layout.RowBytes(columns)}
+// weightsShape is the shape of the weights as they are typed.
+func weightsShape(l quant.Layout) func(rows, columns int) []int {
+	return func(rows, columns int) []int {
+		if l.Bits() == 4 { // two weights a byte
+			columns = l.RowBytes(columns)
+		}
+		return []int{quant.PaddedRows(rows), quant.PaddedCols(columns)}
 	}
-	return []int{quant.PaddedRows(rows), quant.PaddedCols(columns)}
 }
 
-func readMatrix(f *gguf.File, s spec, as format) (quant.Matrix, error) {
-	m := quant.Matrix{Layout: as.layout, Grouping: as.grouping, Rows: s.shape[0], Cols: s.shape[1]}
-	if err := as.grouping.Validate(as.layout, m.Cols); err != nil {
+func readMatrix(f *gguf.File, s spec, as quant.Spec) (quant.Matrix, error) {
+	m := quant.Matrix{Layout: as.Layout, Grouping: as.Grouping, Rotation: as.Rotation, Outliers: as.Outliers, Rows: s.shape[0], Cols: s.shape[1]}
+	if _, err := as.For(m.Cols); err != nil {
 		return m, fmt.Errorf("tensor %s: %w", s.name, err)
 	}
 	for _, p := range parts(s.name, as) {

@@ -11,8 +11,8 @@ import (
 )
 
 // grouped is a whole matrix of a format, whose bytes are told apart by seed, and a source that gives it in pieces of n rows.
-func grouped(t testing.TB, as format, rows, cols, seed, n int) (*quant.Matrix, MatrixSource) {
-	m, block, err := quant.NewGrouped(as.layout, as.grouping, rows, cols)
+func grouped(t testing.TB, as quant.Spec, rows, cols, seed, n int) (*quant.Matrix, MatrixSource) {
+	m, block, err := as.New(rows, cols)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func grouped(t testing.TB, as format, rows, cols, seed, n int) (*quant.Matrix, M
 	for i := range m.Table {
 		m.Table[i] = float32(i*i+seed) / 16
 	}
-	return m, MatrixSource{Layout: as.layout, Grouping: as.grouping, Pack: func(emit func(*quant.Matrix) error) error {
+	return m, MatrixSource{Spec: as, Pack: func(emit func(*quant.Matrix) error) error {
 		for r := 0; r < rows; r += n {
 			p := &quant.Matrix{Layout: m.Layout, Grouping: m.Grouping, Rows: min(n, rows-r), Cols: cols}
 			cut := func(b []byte) []byte {
@@ -59,11 +59,11 @@ func TestGroupedRoundTrip(t *testing.T) {
 			if len(s.shape) == 1 || r.IntN(3) == 0 {
 				continue
 			}
-			as := format{[]quant.Layout{quant.W8G, quant.W4G}[r.IntN(2)], quant.Grouping{
+			as := quant.Spec{Layout: []quant.Layout{quant.W8G, quant.W4G}[r.IntN(2)], Grouping: quant.Grouping{
 				Size: 32 << r.IntN(2), HalfScales: r.IntN(2) == 0, Mins: r.IntN(2) == 0, PerToken: r.IntN(2) == 0,
 			}}
 			if r.IntN(4) == 0 {
-				as = format{quant.W4L, quant.TableGrouping}
+				as = quant.Spec{Layout: quant.W4L, Grouping: quant.TableGrouping}
 			}
 			whole[s.name], m.Matrices[s.name] = grouped(t, as, s.shape[0], s.shape[1], i, 16*(1+r.IntN(3)))
 		}
@@ -87,7 +87,7 @@ func TestGroupedFaultsAreNamed(t *testing.T) {
 	cfg := tinyConfig()
 	cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim = 64, 128, 32
 	const name = "blk.0.ffn_up.weight"
-	good := format{quant.W8G, quant.Grouping{Size: 32, HalfScales: true}}
+	good := quant.Spec{Layout: quant.W8G, Grouping: quant.Grouping{Size: 32, HalfScales: true}}
 	for what, spoil := range map[string]func(*MatrixSource){
 		"size":    func(s *MatrixSource) { s.Grouping.Size = 128 },
 		"none":    func(s *MatrixSource) { s.Grouping = quant.Grouping{} },
@@ -124,8 +124,8 @@ func groupedModel(t testing.TB) *Model {
 	cfg := tinyConfig()
 	cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim = 64, 128, 32
 	m, _ := tiny(cfg, mixed)
-	for name, as := range map[string]format{
-		"blk.0.ffn_up.weight": {quant.W8G, quant.Q8Grouping}, "blk.0.ffn_gate.weight": {quant.W4G, quant.Q41Grouping}, "blk.1.ffn_up.weight": {quant.W4L, quant.TableGrouping},
+	for name, as := range map[string]quant.Spec{
+		"blk.0.ffn_up.weight": {Layout: quant.W8G, Grouping: quant.Q8Grouping}, "blk.0.ffn_gate.weight": {Layout: quant.W4G, Grouping: quant.Q41Grouping}, "blk.1.ffn_up.weight": {Layout: quant.W4L, Grouping: quant.TableGrouping},
 	} {
 		_, m.Matrices[name] = grouped(t, as, cfg.IntermediateSize, cfg.HiddenSize, 1, 16)
 	}

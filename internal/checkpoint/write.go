@@ -37,12 +37,10 @@ type Model struct {
 
 // MatrixSource gives one matrix in pieces, so that no more than a piece is in memory.
 type MatrixSource struct {
-	Layout quant.Layout
+	quant.Spec // as Spec.For has it for the matrix' columns
 	// Pack calls emit with pieces of the matrix from its first row to its last, each with whole strips but for the last one.
-	// Write keeps nothing of a piece.
+	// Write keeps nothing of a piece, and calls Spec.Finish when it has them all.
 	Pack func(emit func(piece *quant.Matrix) error) error
-	// Grouping is that of W8G, W4G and W4L.
-	Grouping quant.Grouping
 }
 
 // Write makes or replaces the file at path: a model of our own format, ready to be mapped. On an error, or when ctx ends,
@@ -138,7 +136,7 @@ func (w *writer) addTensors(m *Model) {
 			continue
 		}
 		src := m.Matrices[s.name]
-		p := &packer{ctx: w.ctx, as: format{src.Layout, src.Grouping}, rest: quant.Matrix{Rows: s.shape[0], Cols: s.shape[1]}}
+		p := &packer{ctx: w.ctx, as: src.Spec, rest: quant.Matrix{Layout: src.Layout, Grouping: src.Grouping, Rows: s.shape[0], Cols: s.shape[1]}}
 		for i, part := range parts(s.name, p.as) {
 			w.add(part.name, part.typ, part.shape(p.rest.Rows, p.rest.Cols), func(out io.Writer) error {
 				if i == 0 {
@@ -185,7 +183,7 @@ func (w *writer) add(name string, typ gguf.Type, shape []int, write func(io.Writ
 // packer writes a matrix piece by piece and keeps what its layout stores behind the weights.
 type packer struct {
 	ctx  context.Context
-	as   format
+	as   quant.Spec
 	done int          // rows written
 	rest quant.Matrix // the matrix' shape, and its pieces' fields joined, weights excepted
 }
@@ -195,9 +193,9 @@ func (p *packer) pack(out io.Writer, src MatrixSource) error {
 		if err := errors.Join(p.ctx.Err(), piece.Validate()); err != nil {
 			return err
 		}
-		if (format{piece.Layout, piece.Grouping}) != p.as || piece.Cols != p.rest.Cols || p.done%quant.StripRows != 0 || p.done+piece.Rows > p.rest.Rows {
+		if piece.Spec().Format() != p.as.Format() || piece.Cols != p.rest.Cols || p.done%quant.StripRows != 0 || p.done+piece.Rows > p.rest.Rows {
 			return fmt.Errorf("want whole strips of %s with %d columns up to row %d, found %s %dx%d at row %d",
-				p.as, p.rest.Cols, p.rest.Rows, format{piece.Layout, piece.Grouping}, piece.Rows, piece.Cols, p.done)
+				p.as.Format(), p.rest.Cols, p.rest.Rows, piece.Spec().Format(), piece.Rows, piece.Cols, p.done)
 		}
 		p.done += piece.Rows
 		p.rest.Scale = append(p.rest.Scale, piece.Scale...)
@@ -213,6 +211,9 @@ func (p *packer) pack(out io.Writer, src MatrixSource) error {
 	})
 	if err == nil && p.done != p.rest.Rows {
 		err = fmt.Errorf("want %d rows, found %d", p.rest.Rows, p.done)
+	}
+	if err == nil {
+		p.as.Finish(&p.rest)
 	}
 	return err
 }
@@ -261,7 +262,11 @@ func (m *Model) validate() error {
 		if _, known := storedType[src.Layout]; !ok || !known || src.Pack == nil {
 			return fmt.Errorf("matrix %s: want a layout and a source, found %v", s.name, src.Layout)
 		}
-		if err := src.Grouping.Validate(src.Layout, s.shape[1]); err != nil {
+		spec, err := src.For(s.shape[1])
+		if err == nil && spec != src.Spec {
+			err = fmt.Errorf("want %s, found %s", spec.Format(), src.Format())
+		}
+		if err != nil {
 			return fmt.Errorf("matrix %s: %w", s.name, err)
 		}
 	}

@@ -55,7 +55,7 @@ func TestWriteRoundTrip(t *testing.T) {
 		m, whole := tiny(cfg, func(i int) quant.Layout { return layouts[i] })
 		step := 16 * rapid.IntRange(1, 4).Draw(t, "strips")
 		for name, x := range whole {
-			m.Matrices[name] = MatrixSource{Layout: x.Layout, Pack: pieces(x, step)}
+			m.Matrices[name] = MatrixSource{Spec: quant.Spec{Layout: x.Layout}, Pack: pieces(x, step)}
 		}
 		data := writeUnsynced(t, dir, m)
 		if !bytes.Equal(data, writeUnsynced(t, dir, m)) {
@@ -182,24 +182,24 @@ func TestWriteRefusesWhatDoesNotFit(t *testing.T) {
 		"matrix unknown": {func(m *Model) { m.Matrices[head] = m.Matrices[embedding] }, "15 matrices"},
 		"no layout":      {func(m *Model) { m.Matrices[embedding] = MatrixSource{} }, "want a layout"},
 		"rows missing": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: pieces(matrix(quant.F32, 16, 10, 0), 16)}
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: pieces(matrix(quant.F32, 16, 10, 0), 16)}
 		}, "want 19 rows, found 16"},
 		"rows over": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: pieces(matrix(quant.F32, 40, 10, 0), 16)}
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: pieces(matrix(quant.F32, 40, 10, 0), 16)}
 		}, "up to row 19"},
 		"other columns": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: pieces(matrix(quant.F32, 19, 9, 0), 16)}
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: pieces(matrix(quant.F32, 19, 9, 0), 16)}
 		}, "with 10 columns"},
 		"other layout": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: pieces(matrix(quant.F16, 19, 10, 0), 16)}
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: pieces(matrix(quant.F16, 19, 10, 0), 16)}
 		}, "strips of F32"},
 		"half a strip": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: func(emit func(*quant.Matrix) error) error {
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: func(emit func(*quant.Matrix) error) error {
 				return errors.Join(emit(matrix(quant.F32, 8, 10, 0)), emit(matrix(quant.F32, 11, 10, 0)))
 			}}
 		}, "whole strips"},
 		"broken piece": {func(m *Model) {
-			m.Matrices[embedding] = MatrixSource{Layout: quant.F32, Pack: func(emit func(*quant.Matrix) error) error {
+			m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: func(emit func(*quant.Matrix) error) error {
 				return emit(&quant.Matrix{Layout: quant.F32, Rows: 19, Cols: 10})
 			}}
 		}, "data: want"},
@@ -235,7 +235,7 @@ func TestWriteIsAtomic(t *testing.T) {
 	}
 	failed := errors.New("disk on fire")
 	m, _ := tiny(tinyConfig(), mixed)
-	m.Matrices["blk.1.ffn_down.weight"] = MatrixSource{Layout: quant.F32, Pack: func(func(*quant.Matrix) error) error { return failed }}
+	m.Matrices["blk.1.ffn_down.weight"] = MatrixSource{Spec: quant.Spec{Layout: quant.F32}, Pack: func(func(*quant.Matrix) error) error { return failed }}
 	if err := Write(t.Context(), path, m); !errors.Is(err, failed) {
 		t.Errorf("err = %v, want %v", err, failed)
 	}
@@ -243,7 +243,7 @@ func TestWriteIsAtomic(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	m, whole := tiny(tinyConfig(), mixed)
-	m.Matrices[embedding] = MatrixSource{Layout: whole[embedding].Layout, Pack: func(emit func(*quant.Matrix) error) error {
+	m.Matrices[embedding] = MatrixSource{Spec: quant.Spec{Layout: whole[embedding].Layout}, Pack: func(emit func(*quant.Matrix) error) error {
 		cancel()
 		err := pieces(whole[embedding], 16)(emit)
 		if !errors.Is(err, context.Canceled) {

@@ -49,7 +49,7 @@ func File(ctx context.Context, ck *checkpoint.Checkpoint, path string, o Options
 	maps.Copy(m.Provenance, o.Provenance)
 	for name, t := range ck.Tensors {
 		if len(t.Shape) == 2 {
-			m.Matrices[name] = checkpoint.MatrixSource{Layout: o.Layout, Pack: func(emit func(*quant.Matrix) error) error {
+			m.Matrices[name] = checkpoint.MatrixSource{Spec: quant.Spec{Layout: o.Layout}, Pack: func(emit func(*quant.Matrix) error) error {
 				return pack(ctx, &t, o.Layout, crew, emit)
 			}}
 			continue

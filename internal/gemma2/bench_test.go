@@ -28,14 +28,14 @@ func noise(b *testing.B, c arch.Config) *Weights { return noiseAs(b, c, "W8C") }
 
 // noiseAs is noise in an integer format.
 func noiseAs(b *testing.B, c arch.Config, format string) *Weights {
-	layout, grouping, err := quant.ParseFormat(format)
+	spec, err := quant.ParseFormat(format)
 	if err != nil {
 		b.Fatal(err)
 	}
 	c.AlternateLayers()
 	seed := uint64(1)
 	matrix := func(rows, cols int) *quant.Matrix {
-		m, block, err := quant.NewGrouped(layout, grouping, rows, cols)
+		m, block, err := spec.New(rows, cols)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -57,6 +57,9 @@ func (w *Weights) Validate() error {
 		if err := m.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		if m.Rotation != 0 || m.Outliers != 0 {
+			return fmt.Errorf("%s: this version can't multiply %s", name, m.Spec().Name())
+		}
 		return nil
 	}
 	norm := func(name string, v []float32) error {

@@ -46,8 +46,8 @@ func TestOwnFileIsNotCopied(t *testing.T) {
 
 func TestLayoutKeepsEveryBit(t *testing.T) {
 	for typ, want := range map[gguf.Type]string{gguf.F32: "F32", gguf.F16: "F16", gguf.BF16: "BF16", gguf.Q8_0: "W8G-g32-f16", gguf.Q4_0: "W4G-g32-f16", gguf.Q4_1: "W4G-g32-f16-min"} {
-		if got := quant.Format(layoutOf(typ)); got != want {
-			t.Errorf("%v is arranged as %v, want %v", typ, got, want)
+		if l, g := layoutOf(typ); (quant.Spec{Layout: l, Grouping: g}).Format() != want {
+			t.Errorf("%v is arranged as %v %v, want %v", typ, l, g, want)
 		}
 	}
 }

@@ -66,9 +66,9 @@ func Parts(c *arch.Config) []Part {
 // Synthetic makes a model with random weights of a true shape in memory, for measuring speed: nothing sensible comes of it.
 //
 // A weight is an int8 in [-127, 127] times a power of two that depends on the number of columns, so it is exact in every float
-// type and in W8C (layouts with groups round it), and it is a pure function of the seed, the tensor's name, the row and the column: SyntheticRow gives
+// type and in plain W8C (all others round it), and it is a pure function of the seed, the tensor's name, the row and the column: SyntheticRow gives
 // the same weights to whoever writes them to a file. Norms are all 1. Who closes the checkpoint frees the blocks then.
-func Synthetic(shape string, layout quant.Layout, g quant.Grouping, seed uint64, crew *parallel.Crew) (ck *checkpoint.Checkpoint, blocks []*offheap.Block, err error) {
+func Synthetic(shape string, spec quant.Spec, seed uint64, crew *parallel.Crew) (ck *checkpoint.Checkpoint, blocks []*offheap.Block, err error) {
 	c, err := SyntheticConfig(shape)
 	if err != nil {
 		return nil, nil, err
@@ -92,14 +92,15 @@ func Synthetic(shape string, layout quant.Layout, g quant.Grouping, seed uint64,
 			ck.Tensors[p.Name] = checkpoint.Tensor{Name: p.Name, Type: gguf.F32, Shape: []int{p.Rows}, Data: norm}
 			continue
 		}
-		m, block, err := quant.NewGrouped(layout, g, p.Rows, p.Cols)
+		m, block, err := spec.New(p.Rows, p.Cols)
 		if err != nil {
-			return ck, blocks, fmt.Errorf("synthetic %s %s: %w", shape, quant.Format(layout, g), err)
+			return ck, blocks, fmt.Errorf("synthetic %s %s: %w", shape, spec.Name(), err)
 		}
 		blocks = append(blocks, block)
 		if err := fill(m, newSource(seed, p.Name, p.Cols), crew); err != nil {
 			return ck, blocks, err
 		}
+		spec.Finish(m)
 		ck.Matrices[p.Name] = *m
 	}
 	return ck, blocks, nil
@@ -171,7 +172,7 @@ func (s source) floats(dst []float32, row int) {
 
 // fill makes a whole matrix, a strip at a time.
 func fill(m *quant.Matrix, s source, crew *parallel.Crew) error {
-	if m.Layout == quant.W8C && m.Cols%8 == 0 {
+	if m.Spec() == (quant.Spec{Layout: quant.W8C}) && m.Cols%8 == 0 {
 		return crew.Run(m.Strips(), 1, func(_, lo, hi int) {
 			for strip := lo; strip < hi; strip++ {
 				fillW8C(m, s, strip)

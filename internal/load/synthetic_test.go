@@ -23,7 +23,7 @@ func synthetic(t *testing.T, layout quant.Layout, seed uint64, workers int) *che
 	t.Helper()
 	crew := parallel.New(workers)
 	defer crew.Close()
-	ck, blocks, err := Synthetic("tiny", layout, quant.Grouping{}, seed, crew)
+	ck, blocks, err := Synthetic("tiny", quant.Spec{Layout: layout}, seed, crew)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestSyntheticGroups(t *testing.T) {
 			step := 2 * float64(want[0]) / c.steps // column 0 is the largest
 			for k := range want {
 				if d := math.Abs(float64(got[k] - want[k])); d > 1.1*step {
-					t.Fatalf("%s row %d column %d: %v, want %v within %v", quant.Format(c.layout, c.g), r, k, got[k], want[k], step)
+					t.Fatalf("%s row %d column %d: %v, want %v within %v", m.Spec().Format(), r, k, got[k], want[k], step)
 				}
 			}
 		}
@@ -230,11 +230,11 @@ func TestSyntheticShapes(t *testing.T) {
 	crew := parallel.New(1)
 	defer crew.Close()
 	for _, shape := range []string{"", "2B", "7b", "../tiny"} {
-		if _, _, err := Synthetic(shape, quant.W8C, quant.Grouping{}, 1, crew); err == nil || !strings.Contains(err.Error(), "want one of [tiny 2b 9b 27b]") {
+		if _, _, err := Synthetic(shape, quant.Spec{Layout: quant.W8C}, 1, crew); err == nil || !strings.Contains(err.Error(), "want one of [tiny 2b 9b 27b]") {
 			t.Errorf("%q: %v", shape, err)
 		}
 	}
-	if _, blocks, err := Synthetic("tiny", quant.Layout(99), quant.Grouping{}, 1, crew); err == nil || blocks != nil {
+	if _, blocks, err := Synthetic("tiny", quant.Spec{Layout: 99}, 1, crew); err == nil || blocks != nil {
 		t.Errorf("unknown layout: %v", err)
 	}
 }
@@ -243,7 +243,7 @@ func TestSyntheticShapes(t *testing.T) {
 func TestSyntheticRuns(t *testing.T) {
 	crew := parallel.New(2)
 	defer crew.Close()
-	ck, blocks, err := Synthetic("tiny", quant.W8C, quant.Grouping{}, 1, crew)
+	ck, blocks, err := Synthetic("tiny", quant.Spec{Layout: quant.W8C}, 1, crew)
 	if err != nil {
 		t.Fatal(err)
 	}

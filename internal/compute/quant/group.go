@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/compute/half"
 )
@@ -38,33 +37,6 @@ func (g Grouping) String() string {
 		s += "-token"
 	}
 	return s
-}
-
-// Format names layout and grouping, as files store them: "W8C", "W8G-g32-f16".
-func Format(l Layout, g Grouping) string { return l.String() + g.String() }
-
-// ParseFormat is the inverse of Format.
-func ParseFormat(s string) (l Layout, g Grouping, err error) {
-	name, rest, _ := strings.Cut(s, "-")
-	if l, err = ParseLayout(name); err != nil {
-		return l, g, err
-	}
-	for _, p := range strings.Split(rest, "-") {
-		switch p {
-		case "f16":
-			g.HalfScales = true
-		case "min":
-			g.Mins = true
-		case "token":
-			g.PerToken = true
-		default:
-			g.Size, _ = strconv.Atoi(strings.TrimPrefix(p, "g")) // the comparison below finds what is wrong
-		}
-	}
-	if Format(l, g) != s || l.scaled() != (g.Size != 0) {
-		return l, g, fmt.Errorf("layout: want a name such as W8C, BF16 or W8G-g32-f16-min-token, found %q", s)
-	}
-	return l, g, nil
 }
 
 // Grouped says whether the layout has integers with scales per group of columns.

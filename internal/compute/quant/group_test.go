@@ -50,10 +50,10 @@ func TestGroupedRowGivesBackWhatWasPacked(t *testing.T) {
 					limit = 1.01*scale + 3*0x1p-10 // scale and minimum in half precision; two roundings to integers
 				}
 				if math.Abs(float64(got[k]-v)) > limit {
-					t.Fatalf("%s row %d column %d: %v became %v, scale %v", Format(l, g), r, k, v, got[k], scale)
+					t.Fatalf("%s row %d column %d: %v became %v, scale %v", (Spec{Layout: l, Grouping: g}).Format(), r, k, v, got[k], scale)
 				}
 				if s := strip[16*k+r%StripRows]; math.Float32bits(s) != math.Float32bits(got[k]) {
-					t.Fatalf("%s row %d column %d: %v in the strip, %v in the row", Format(l, g), r, k, s, got[k])
+					t.Fatalf("%s row %d column %d: %v in the strip, %v in the row", (Spec{Layout: l, Grouping: g}).Format(), r, k, s, got[k])
 				}
 			}
 		}
@@ -61,7 +61,7 @@ func TestGroupedRowGivesBackWhatWasPacked(t *testing.T) {
 			m.StripF32(strip, m.Strips()-1)
 			for k := range cols {
 				if v := strip[16*k+15]; v != 0 {
-					t.Fatalf("%s: padding holds %v", Format(l, g), v)
+					t.Fatalf("%s: padding holds %v", (Spec{Layout: l, Grouping: g}).Format(), v)
 				}
 			}
 		}
@@ -92,32 +92,10 @@ func TestGroupedPackingLeavesOtherRows(t *testing.T) {
 		m.Row(after, 3)
 		for k := range before {
 			if before[k] != after[k] {
-				t.Fatalf("%s: column %d of row 3 became %v from %v", Format(l, g), k, after[k], before[k])
+				t.Fatalf("%s: column %d of row 3 became %v from %v", (Spec{Layout: l, Grouping: g}).Format(), k, after[k], before[k])
 			}
 		}
 	})
-}
-
-func TestFormatIsParsed(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l, g, _ := groupings(t)
-		if gotL, gotG, err := ParseFormat(Format(l, g)); err != nil || gotL != l || gotG != g {
-			t.Fatalf("ParseFormat(%q) = %v, %v, %v", Format(l, g), gotL, gotG, err)
-		}
-	})
-	for _, l := range []Layout{W8C, F32, BF16, F16} {
-		if got, g, err := ParseFormat(Format(l, Grouping{})); err != nil || got != l || g != (Grouping{}) {
-			t.Errorf("ParseFormat(%v) = %v, %v, %v", l, got, g, err)
-		}
-	}
-	if l, g, err := ParseFormat("W4L-g64"); err != nil || l != W4L || g != TableGrouping {
-		t.Errorf("ParseFormat(W4L-g64) = %v, %v, %v", l, g, err)
-	}
-	for _, s := range []string{"", "W8G", "W4L", "W8G-", "W8G-g32-", "W8G-32", "W8G-g32-min-f16", "W8G-g032", "W8C-g32", "W9", "W8G-f16", "W8G-g32-f16-f16", "W8G-g-32", "W4G-g32-x"} {
-		if l, g, err := ParseFormat(s); err == nil {
-			t.Errorf("ParseFormat(%q) = %v, %v, want an error", s, l, g)
-		}
-	}
 }
 
 func TestValidateNamesTheGroupFault(t *testing.T) {
@@ -158,7 +136,7 @@ func TestValidateNamesTheGroupFault(t *testing.T) {
 		cols int
 	}{{W4G, Grouping{Size: 16}, 64}, {W8G, Grouping{Size: 16}, 48}, {W8G, Grouping{Size: 512}, 256}, {W8C, Grouping{Size: 32}, 64}, {W4L, Grouping{Size: 32}, 64}, {W4L, TableGrouping, 96}, {W8G, Grouping{}, 64}} {
 		if _, _, err := NewGrouped(c.l, c.g, 16, c.cols); err == nil {
-			t.Errorf("NewGrouped(%s) with %d columns: want an error", Format(c.l, c.g), c.cols)
+			t.Errorf("NewGrouped(%s) with %d columns: want an error", (Spec{Layout: c.l, Grouping: c.g}).Format(), c.cols)
 		}
 	}
 }

@@ -4,57 +4,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/compute/half"
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
 )
 
-// New returns a matrix of zeros. Its data lies outside Go's heap, in block, which the caller frees.
+// New is Spec.New for a layout alone.
 func New(l Layout, rows, cols int) (m *Matrix, block *offheap.Block, err error) {
-	return NewGrouped(l, Grouping{}, rows, cols)
+	return Spec{Layout: l}.New(rows, cols)
 }
 
-// NewGrouped is New for layouts with scales per group, which lie in the block too.
+// NewGrouped is Spec.New for a layout with scales per group.
 func NewGrouped(l Layout, g Grouping, rows, cols int) (m *Matrix, block *offheap.Block, err error) {
-	if err := g.Validate(l, cols); err != nil {
-		return nil, nil, fmt.Errorf("new matrix: %w", err)
-	}
-	data, scales := DataSize(l, rows, cols), 0
-	if l.scaled() {
-		scales = g.ScaleBytes(rows, cols)
-	}
-	at := (data + 63) &^ 63 // scales begin at a multiple of 64, as do minima
-	size, mins := at+scales, (at+scales+63)&^63
-	if g.Mins {
-		size = mins + scales
-	}
-	block, err = offheap.Alloc(size)
-	if err != nil {
-		return nil, nil, err
-	}
-	b := block.Bytes()
-	m = &Matrix{Layout: l, Rows: rows, Cols: cols, Data: b[:data:data], Grouping: g}
-	if l.scaled() {
-		m.Scales = b[at : at+scales : at+scales]
-	}
-	if g.Mins {
-		m.Mins = b[mins:size:size]
-	}
-	if n := tableLen(l); n != 0 {
-		m.Table = make([]float32, n)
-	}
-	if l == W8C {
-		m.Scale, m.RowSum = make([]float32, PaddedRows(rows)), make([]int32, PaddedRows(rows))
-	}
-	if err := m.Validate(); err != nil {
-		_ = block.Free() // the first error is the one to report
-		return nil, nil, fmt.Errorf("new matrix: %w", err)
-	}
-	return m, block, nil
+	return Spec{Layout: l, Grouping: g}.New(rows, cols)
 }
 
 // PackRow writes row r of the matrix from its float32 weights, len(w) == Cols. 16-bit layouts round to nearest even (exact
 // for weights that come from that type); W8C takes scale = absmax/127 and rounds w/scale half to even (golden/quant, rtn).
+// When all rows are there, Spec.Finish ends the packing.
 // Rows may be packed in any order and from several goroutines.
 func (m *Matrix) PackRow(r int, w []float32) {
 	if len(w) != m.Cols || r < 0 || r >= m.Rows {
@@ -75,7 +44,7 @@ func (m *Matrix) PackRow(r int, w []float32) {
 			binary.LittleEndian.PutUint16(d[2*(k/2*32+2*lane+k%2):], half.ToBF16(v))
 		}
 	case W8C:
-		m.Scale[r], m.RowSum[r] = packW8C(d, lane, w)
+		m.packChannel(r, w)
 	case W8G, W4G:
 		m.packGroups(r, w)
 	case W4L:
@@ -83,27 +52,36 @@ func (m *Matrix) PackRow(r int, w []float32) {
 	}
 }
 
-func packW8C(d []byte, lane int, w []float32) (scale float32, sum int32) {
-	for _, v := range w {
-		scale = max(scale, float32(math.Abs(float64(v))))
-	}
-	scale /= 127
-	if scale == 0 {
-		for k := range w {
-			d[k/4*64+4*lane+k%4] = 0
+// packChannel rounds a row with one scale. Rotated, it is rotated before. For LLM.int8 it is rounded to half precision before,
+// and multiplied with 127 ahead of the division (golden/quant, bnb-int8).
+func (m *Matrix) packChannel(r int, w []float32) {
+	factor := float32(1)
+	switch {
+	case m.Rotation != 0:
+		w = slices.Clone(w)
+		kernel.Hadamard(w, m.Rotation)
+	case m.Outliers != 0:
+		w = slices.Clone(w)
+		for k, v := range w {
+			w[k] = half.FromF16(half.ToF16(v))
 		}
-		return 0, 0
+		factor = 127
 	}
+	var top float32
+	for _, v := range w {
+		top = max(top, float32(math.Abs(float64(v))))
+	}
+	d, lane, divisor, sum := m.Strip(r/StripRows), r%StripRows, top*factor/127, int32(0)
 	for k, v := range w {
-		q := int32(min(max(math.RoundToEven(float64(v/scale)), -127), 127))
+		q := round(v*factor, divisor, -127, 127)
 		d[k/4*64+4*lane+k%4] = byte(int8(q))
-		sum += q
+		sum += int32(q)
 	}
-	return scale, sum
+	m.Scale[r], m.RowSum[r] = top/127, sum
 }
 
 // Row writes the weights of row r to dst as float32, len(dst) == Cols: the gather of an embedding, and what a product
-// without rounding multiplies with. The value of a W8C weight is float32(q) * scale.
+// without rounding multiplies with. The value of a W8C weight is float32(q) * scale; a rotated row is rotated back then.
 func (m *Matrix) Row(dst []float32, r int) {
 	if len(dst) != m.Cols || r < 0 || r >= m.Rows {
 		panic(fmt.Sprintf("quant.Row: row %d into %d weights from a matrix of %dx%d", r, len(dst), m.Rows, m.Cols))
@@ -126,6 +104,9 @@ func (m *Matrix) Row(dst []float32, r int) {
 		for k := range dst {
 			dst[k] = float32(int8(d[k/4*64+4*lane+k%4])) * m.Scale[r]
 		}
+		if m.Rotation != 0 {
+			kernel.Hadamard(dst, m.Rotation)
+		}
 	case W8G, W4G, W4L:
 		m.groupRow(dst, r)
 	}
@@ -142,6 +123,21 @@ func (m *Matrix) StripF32(dst []float32, s int) {
 	for k := range PaddedCols(m.Cols) {
 		for r, sc := range scale {
 			dst[16*k+r] = float32(int8(d[k/4*64+4*r+k%4])) * sc
+		}
+	}
+	if m.Rotation != 0 {
+		var block [MaxRotation]float32
+		for k := 0; k < m.Cols; k += m.Rotation {
+			b, part := block[:m.Rotation], dst[16*k:16*(k+m.Rotation)]
+			for r := range StripRows {
+				for i := range b {
+					b[i] = part[16*i+r]
+				}
+				kernel.Hadamard(b, m.Rotation)
+				for i, v := range b {
+					part[16*i+r] = v
+				}
+			}
 		}
 	}
 }

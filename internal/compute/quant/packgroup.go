@@ -96,7 +96,7 @@ func (m *Matrix) PackBlocks(r int, blocks []byte) {
 		size = q4Bytes
 	}
 	if r < 0 || r >= m.Rows || len(blocks) != m.Cols/blockCols*size || !m.Grouping.HalfScales || m.Grouping.Size != blockCols {
-		panic(fmt.Sprintf("quant.PackBlocks: row %d of %d bytes in a matrix of %dx%d, %s", r, len(blocks), m.Rows, m.Cols, Format(m.Layout, m.Grouping)))
+		panic(fmt.Sprintf("quant.PackBlocks: row %d of %d bytes in a matrix of %dx%d, %s", r, len(blocks), m.Rows, m.Cols, m.Spec().Format()))
 	}
 	d, lane := m.Strip(r/StripRows), r%StripRows
 	scales, mins := m.StripScales(r / StripRows)

@@ -50,8 +50,8 @@ func ParseLayout(s string) (Layout, error) {
 	return 0, fmt.Errorf("layout: want W8C, W8G, W4G, W4L, F32, BF16 or F16, found %q", s)
 }
 
-// bits is the number of bits of one weight.
-func (l Layout) bits() int {
+// Bits is the number of bits of one weight, scales apart.
+func (l Layout) Bits() int {
 	switch l {
 	case W4G, W4L:
 		return 4
@@ -66,10 +66,10 @@ func (l Layout) bits() int {
 
 // RowBytes is the number of bytes that one row takes, its scales apart.
 func (l Layout) RowBytes(cols int) int {
-	if l.bits() == 4 {
+	if l.Bits() == 4 {
 		return (cols + 7) &^ 7 / 2
 	}
-	return PaddedCols(cols) * l.bits() / 8
+	return PaddedCols(cols) * l.Bits() / 8
 }
 
 // StripRows is the number of output rows that one strip holds.
@@ -92,6 +92,9 @@ type Matrix struct {
 	Grouping     Grouping  // W8G, W4G and W4L; zero otherwise
 	Scales, Mins []byte    // W8G, W4G, W4L: [strips][groups][16 rows], Grouping's type, 64-byte aligned; Mins may be nil
 	Table        []float32 // W4L: the 16 numbers; nil otherwise
+
+	Rotation int     // as Spec has it: Data holds W times the rotation, so that kernel.Hadamard of x is to be multiplied
+	Outliers float32 // as Spec has it
 }
 
 // DataSize is the number of bytes that a matrix's Data has.
@@ -110,9 +113,6 @@ func (m *Matrix) Strip(s int) []byte {
 
 // Validate reports a field whose length does not fit the shape, so that later code may index without checks.
 func (m *Matrix) Validate() error {
-	if _, ok := layoutNames[m.Layout]; !ok {
-		return fmt.Errorf("layout: found unknown %v", m.Layout)
-	}
 	if m.Rows < 1 || m.Cols < 1 || m.Rows > 1<<22 || m.Cols > 1<<16 {
 		return fmt.Errorf("shape: want 1..%d rows and 1..%d columns, found %dx%d", 1<<22, 1<<16, m.Rows, m.Cols)
 	}
@@ -126,7 +126,7 @@ func (m *Matrix) Validate() error {
 }
 
 func (m *Matrix) validateGroups() error {
-	if err := m.Grouping.Validate(m.Layout, m.Cols); err != nil {
+	if err := m.Spec().validate(m.Cols); err != nil {
 		return err
 	}
 	wantScales, wantMins := 0, 0
@@ -138,7 +138,7 @@ func (m *Matrix) validateGroups() error {
 	}
 	if len(m.Scales) != wantScales || len(m.Mins) != wantMins || (m.Mins != nil) != m.Grouping.Mins {
 		return fmt.Errorf("group scales and minima: want %d and %d bytes for %dx%d %s, found %d and %d",
-			wantScales, wantMins, m.Rows, m.Cols, Format(m.Layout, m.Grouping), len(m.Scales), len(m.Mins))
+			wantScales, wantMins, m.Rows, m.Cols, m.Spec().Format(), len(m.Scales), len(m.Mins))
 	}
 	if want := tableLen(m.Layout); len(m.Table) != want {
 		return fmt.Errorf("table: want %d numbers for %v, found %d", want, m.Layout, len(m.Table))

@@ -83,7 +83,7 @@ func TestPackingLeavesOtherBytes(t *testing.T) {
 // weights lists all elements of a strip, padding included.
 func weights(m *Matrix, s int) []int64 {
 	var out []int64
-	switch m.Layout.bits() / 8 {
+	switch m.Layout.Bits() / 8 {
 	case 1:
 		for _, b := range m.Strip(s) {
 			out = append(out, int64(b))
