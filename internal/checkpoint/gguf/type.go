@@ -16,6 +16,8 @@ const (
 	F16  Type = 1
 	Q4_0 Type = 2
 	Q4_1 Type = 3
+	Q5_0 Type = 6
+	Q5_1 Type = 7
 	Q8_0 Type = 8
 	I8   Type = 24
 	I32  Type = 26
