@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -248,4 +250,39 @@ func globSeeds(f *testing.F, pattern string) []string {
 		f.Fatalf("%s: %d files, err = %v", pattern, len(paths), err)
 	}
 	return paths
+}
+
+// Data made while the file grows gives the bytes of Write; a source that breaks its word is named.
+func TestStream(t *testing.T) {
+	data := []byte{1, 2, 3, 4, 5, 6, 7, 8}
+	var want, got bytes.Buffer
+	if err := Write(&want, []Tensor{{"a", I8, []int{2, 4}, data}, {"b", F16, []int{4}, data}}, map[string]string{"format": "pt"}); err != nil {
+		t.Fatal(err)
+	}
+	half := func(w io.Writer) error { // in two parts
+		_, err := w.Write(data[:3])
+		_, err2 := w.Write(data[3:])
+		return errors.Join(err, err2)
+	}
+	if err := Stream(&got, []Source{{"a", I8, []int{2, 4}, half}, {"b", F16, []int{4}, half}}, map[string]string{"format": "pt"}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Error("Stream and Write differ")
+	}
+	failed := errors.New("no data")
+	for name, c := range map[string]struct {
+		source Source
+		want   string
+	}{
+		"more":  {Source{"few", I8, []int{7}, half}, "few"},
+		"fewer": {Source{"many", I8, []int{9}, half}, "many"},
+		"error": {Source{"a", I8, []int{1}, func(io.Writer) error { return failed }}, failed.Error()},
+		"type":  {Source{"odd", "I3", []int{8}, half}, "odd"},
+		"shape": {Source{"deep", I8, make([]int, maxDims+1), half}, "deep"},
+	} {
+		if err := Stream(io.Discard, []Source{c.source}, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want an error that names %s", name, err, c.want)
+		}
+	}
 }
