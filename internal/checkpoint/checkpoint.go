@@ -91,9 +91,13 @@ func (c *Checkpoint) Close() error {
 
 // Release says that t was read and will not be needed soon, so that a mapped source does not count as this process' memory.
 // t may still be read.
-func (c *Checkpoint) Release(t *Tensor) {
+func (c *Checkpoint) Release(t *Tensor) { c.ReleaseTo(t, len(t.Data)) }
+
+// ReleaseTo is Release for the first n bytes of t: who reads a matrix in pieces calls it behind each with all that was read,
+// since a piece brings pages before it back.
+func (c *Checkpoint) ReleaseTo(t *Tensor, n int) {
 	if len(c.maps) > 0 { // bytes that a caller holds in memory are not ours to give back
-		mmap.Release(t.Data)
+		mmap.Release(t.Data[:n])
 	}
 }
 

@@ -84,12 +84,29 @@ func (c *Checkpoint) bind(source map[string]Tensor, nameOf func(spec) string) er
 		return err
 	}
 	e, h := c.Tensors[embedding], c.Tensors[head]
-	if c.Config.TieEmbeddings = h.Data == nil; !c.Config.TieEmbeddings && e.Type == h.Type && bytes.Equal(e.Data, h.Data) {
+	if c.Config.TieEmbeddings = h.Data == nil; !c.Config.TieEmbeddings && e.Type == h.Type && c.sameData(&e, &h) {
 		delete(c.Tensors, head)
 		c.Config.TieEmbeddings = true
 		c.Notes = append(c.Notes, nameOf(last)+": left out, its bytes are the embedding's")
 	}
 	return nil
+}
+
+// sameData compares two tensors piece by piece, so that of mapped files only a piece is in memory at once.
+func (c *Checkpoint) sameData(a, b *Tensor) bool {
+	const piece = 4 << 20
+	if len(a.Data) != len(b.Data) {
+		return false
+	}
+	same := true
+	for n := 0; same && n < len(a.Data); {
+		end := min(n+piece, len(a.Data))
+		same = bytes.Equal(a.Data[n:end], b.Data[n:end])
+		n = end
+		c.ReleaseTo(a, n)
+		c.ReleaseTo(b, n)
+	}
+	return same
 }
 
 // refuseUnknown allows only tensors that can't change a result: RoPE frequencies, which follow from the config.

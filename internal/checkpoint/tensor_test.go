@@ -3,12 +3,14 @@ package checkpoint
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/compute/blocks"
 )
 
 func TestRowDecodesEachType(t *testing.T) {
@@ -55,13 +57,47 @@ func TestRowDecodesEachType(t *testing.T) {
 }
 
 func TestRowNamesATypeItCannotDecode(t *testing.T) {
-	x := Tensor{Name: "blk.0.ffn_up.weight", Type: 12, Shape: []int{1, 256}, Data: make([]byte, 144)}
-	want := "tensor blk.0.ffn_up.weight: this version reads weights of F32, F16, BF16, Q8_0, Q4_0, Q4_1, found Q4_K"
+	x := Tensor{Name: "blk.0.ffn_up.weight", Type: 16, Shape: []int{1, 256}, Data: make([]byte, 66)}
+	want := "tensor blk.0.ffn_up.weight: this version reads weights of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, " +
+		"Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, found IQ2_XXS"
 	if err := x.Row(make([]float32, 256), 0); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Row: err = %v, want %q", err, want)
 	}
 	c := &Checkpoint{Path: "m.gguf", Tensors: map[string]Tensor{x.Name: x, "z": x, "a": {Type: gguf.F32}}}
 	if err := c.Runnable(); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Runnable: err = %v, want %q", err, want)
+	}
+}
+
+// The container and the decoder agree on the size and the name of every block.
+func TestBlocksAreThoseOfTheContainer(t *testing.T) {
+	for _, n := range blocks.Numbers() {
+		f, _ := blocks.Of(n)
+		size, err := gguf.Type(n).RowSize(f.Elements)
+		if err != nil || size != f.Bytes || gguf.Type(n).String() != f.Name {
+			t.Errorf("type %d is %s of %d bytes, in the container %v of %d (err = %v)", n, f.Name, f.Bytes, gguf.Type(n), size, err)
+		}
+		if _, err := gguf.Type(n).RowSize(f.Elements + f.Elements/2); err == nil {
+			t.Errorf("%s: a row of one block and a half is allowed", f.Name)
+		}
+	}
+}
+
+// A row of whole blocks has the values of its blocks, whatever its place.
+func TestRowDecodesBlocks(t *testing.T) {
+	for _, n := range blocks.Numbers() {
+		f, _ := blocks.Of(n)
+		data := make([]byte, 3*2*f.Bytes)
+		for i := range data {
+			data[i] = byte(29*i) & 0x3b // scales are finite
+		}
+		x := Tensor{Name: "x", Type: gguf.Type(n), Shape: []int{3, 2 * f.Elements}, Data: data}
+		got, want := make([]float32, x.Columns()), make([]float32, x.Columns())
+		for r := range 3 {
+			f.Decode(want, data[r*2*f.Bytes:(r+1)*2*f.Bytes])
+			if err := x.Row(got, r); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s row %d: %v (err = %v), want %v", f.Name, r, got, err, want)
+			}
+		}
 	}
 }

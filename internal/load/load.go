@@ -5,13 +5,12 @@
 package load
 
 import (
-	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/mmap"
+	"github.com/systemgemma/systemgemma/internal/compute/blocks"
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
@@ -43,17 +42,14 @@ func (l *Loaded) Close() {
 // layoutOf says how weights that a file stores as t are arranged: floats as they are, blocks with their own integers and
 // scales, so that every bit is kept.
 func layoutOf(t gguf.Type) (quant.Layout, quant.Grouping) {
+	if f, ok := blocks.Of(uint32(t)); ok {
+		return quant.BlockFormat(f)
+	}
 	switch t {
 	case gguf.BF16:
 		return quant.BF16, quant.Grouping{}
 	case gguf.F16:
 		return quant.F16, quant.Grouping{}
-	case gguf.Q8_0:
-		return quant.W8G, quant.Q8Grouping
-	case gguf.Q4_0:
-		return quant.W4G, quant.Q4Grouping
-	case gguf.Q4_1:
-		return quant.W4G, quant.Q41Grouping
 	}
 	return quant.F32, quant.Grouping{}
 }
@@ -69,7 +65,7 @@ func Weights(ck *checkpoint.Checkpoint, crew *parallel.Crew) (w *Loaded, err err
 
 func build(ck *checkpoint.Checkpoint, crew *parallel.Crew) (*Loaded, error) {
 	c := &ck.Config
-	b := builder{ck: ck, crew: crew, out: &Loaded{Weights: &gemma2.Weights{Config: *c, Layers: make([]gemma2.Layer, c.NumLayers)}}}
+	b := builder{ck: ck, crew: crew, piece: pieceBytes, out: &Loaded{Weights: &gemma2.Weights{Config: *c, Layers: make([]gemma2.Layer, c.NumLayers)}}}
 	w := b.out.Weights
 	b.matrix("token_embd.weight", &w.Embed)
 	w.Head = w.Embed
@@ -104,6 +100,8 @@ type builder struct {
 	crew *parallel.Crew
 	out  *Loaded
 	err  error
+
+	piece int // about how many bytes of a source are in memory while it is arranged
 }
 
 func (b *builder) matrix(name string, dst **quant.Matrix) {
@@ -124,7 +122,11 @@ func (b *builder) matrix(name string, dst **quant.Matrix) {
 	}
 }
 
-// arrange packs a row-major matrix into the layout of its type.
+// pieceBytes is the usual piece: small beside any model, and enough to keep all workers busy.
+const pieceBytes = 4 << 20
+
+// arrange packs a row-major matrix into the layout of its type, piece by piece. What was read is released at once: else source
+// and copy would both count as this process' memory.
 func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 	layout, grouping := layoutOf(t.Type)
 	m, block, err := quant.NewGrouped(layout, grouping, t.Shape[0], t.Shape[1])
@@ -132,39 +134,40 @@ func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 		return nil, err
 	}
 	b.out.blocks = append(b.out.blocks, block)
-	if layout.Grouped() {
-		return m, b.arrangeBlocks(m, t)
+	stripBytes, err := t.Type.RowSize(m.Cols)
+	if err != nil {
+		return nil, err
 	}
-	var failed atomic.Pointer[error]
-	buffers := make([]float32, b.crew.Workers()*m.Cols)
-	err = b.crew.Run(m.Rows, quant.StripRows, func(worker, lo, hi int) {
-		row := buffers[worker*m.Cols : (worker+1)*m.Cols]
-		for r := lo; r < hi; r++ {
-			if err := t.Row(row, r); err != nil {
-				failed.Store(&err)
-				return
-			}
-			m.PackRow(r, row)
+	stripBytes *= quant.StripRows
+	pack := b.packStrips(m, t, stripBytes)
+	step := max(b.piece/stripBytes, b.crew.Workers())
+	for first := 0; first < m.Strips(); first += step {
+		n := min(step, m.Strips()-first)
+		if err := b.crew.Run(n, 1, func(worker, lo, hi int) { pack(worker, first+lo, first+hi) }); err != nil {
+			return nil, err
 		}
-	})
-	if p := failed.Load(); p != nil {
-		err = errors.Join(err, *p)
+		b.ck.ReleaseTo(t, min((first+n)*stripBytes, len(t.Data)))
 	}
-	b.ck.Release(t) // else source and copy would both count as this process' memory
-	return m, err
+	return m, nil
 }
 
-// arrangeBlocks moves blocks of 32 weights into the strips of m.
-func (b *builder) arrangeBlocks(m *quant.Matrix, t *checkpoint.Tensor) error {
-	size, err := t.Type.RowSize(m.Cols)
-	if err != nil {
-		return err
-	}
-	return b.crew.Run(m.Rows, quant.StripRows, func(_, lo, hi int) {
-		for r := lo; r < hi; r++ {
-			m.PackBlocks(r, t.Data[r*size:(r+1)*size])
+// packStrips makes the body of a loop over strips, whose rows take stripBytes in t.
+func (b *builder) packStrips(m *quant.Matrix, t *checkpoint.Tensor, stripBytes int) parallel.Body {
+	if f, ok := blocks.Of(uint32(t.Type)); ok {
+		return func(_, lo, hi int) {
+			for s := lo; s < hi; s++ {
+				m.PackBlocks(s, f, t.Data[s*stripBytes:min((s+1)*stripBytes, len(t.Data))])
+			}
 		}
-	})
+	}
+	buffers := make([]float32, b.crew.Workers()*m.Cols)
+	return func(worker, lo, hi int) {
+		row := buffers[worker*m.Cols : (worker+1)*m.Cols]
+		for r := lo * quant.StripRows; r < min(hi*quant.StripRows, m.Rows); r++ {
+			_ = t.Row(row, r) // Runnable and RowSize have asked all that it could refuse
+			m.PackRow(r, row)
+		}
+	}
 }
 
 // norm reads a norm's weights as 1+w, padded with zeros to a multiple of 16.

@@ -52,7 +52,7 @@ func (p *GroupPanel) QuantizeBlocks(col int, x []float32) {
 		active.quantizeBlocks(&p.Values[4*col], 4*p.Width, &p.Words[col], p.Width, x)
 		return
 	}
-	for b := 0; b < len(x); b += 32 { // no file in use has groups of 16: simple, not fast
+	for b := 0; b < len(x); b += 32 { // groups of 16 (Q2_K, Q3_K, Q6_K): two steps share a scale
 		words := p.Words[b/16*wordRows*p.Width+col:]
 		active.quantizeBlocks(&p.Values[b*p.Width+4*col], 4*p.Width, &words[0], p.Width, x[b:b+32])
 		scale := math.Float32frombits(words[0])

@@ -130,38 +130,3 @@ func codeOf(m *quant.Matrix, r, c int) int {
 	}
 	return q
 }
-
-// Blocks of other programs keep every bit: the values are ggml's own.
-func TestGoldenBlocks(t *testing.T) {
-	dir := filepath.Join(golden.Dir(t, "gguf"), "blocks")
-	n := 0
-	for name, c := range map[string]struct {
-		layout   quant.Layout
-		grouping quant.Grouping
-	}{"q8_0": {quant.W8G, quant.Q8Grouping}, "q4_0": {quant.W4G, quant.Q4Grouping}, "q4_1": {quant.W4G, quant.Q41Grouping}} {
-		data, want := golden.Read(t, filepath.Join(dir, name+".blocks")), golden.Read(t, filepath.Join(dir, name+".f32.gz"))
-		const rows = 32
-		cols := len(want) / 4 / rows
-		m, block, err := quant.NewGrouped(c.layout, c.grouping, rows, cols)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer block.Free()
-		row, strip := make([]float32, cols), make([]float32, 16*cols)
-		for r := range rows {
-			m.PackBlocks(r, data[r*len(data)/rows:(r+1)*len(data)/rows])
-		}
-		for r := range rows {
-			m.Row(row, r)
-			m.StripF32(strip, r/16)
-			for k, v := range row {
-				w := binary.LittleEndian.Uint32(want[4*(r*cols+k):])
-				if math.Float32bits(v) != w || math.Float32bits(strip[16*k+r%16]) != w {
-					t.Fatalf("%s row %d, element %d: %v and %v, want %v", name, r, k, v, strip[16*k+r%16], math.Float32frombits(w))
-				}
-				n++
-			}
-		}
-	}
-	golden.Count(t, n)
-}
