@@ -53,6 +53,22 @@ func headSpec(c *arch.Config) spec {
 	return spec{head, "lm_head.weight", []int{c.VocabSize, c.HiddenSize}}
 }
 
+// Parameter names one parameter of a model and gives its size.
+type Parameter struct {
+	Name  string // in GGUF, and in a Checkpoint
+	HF    string // in a Hugging Face checkpoint
+	Shape []int  // [rows, columns] of a matrix, [values] of a norm
+}
+
+// Parameters lists every parameter that a model of config c can have, a head of its own last.
+func Parameters(c *arch.Config) []Parameter {
+	var list []Parameter
+	for _, s := range append(specs(c), headSpec(c)) {
+		list = append(list, Parameter{s.name, s.hf, s.shape})
+	}
+	return list
+}
+
 // bind takes from source, whose keys are names of spec by nameOf, the parameters that the config asks for, and refuses what
 // is missing, of another shape, or unknown: a tensor that nobody uses means that the model is not what its config says.
 //
