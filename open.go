@@ -130,8 +130,12 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 		return err
 	}
 	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
-	m.engine = engine.New(m.model, pool, cmp.Or(o.ContextLength, contextLength))
-	return nil
+	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength)}
+	if o.ContextLength == 0 && o.KVMemory > 0 {
+		eo.ContextLength = min(contextLength, max(1, pool.Capacity(o.KVMemory)))
+	}
+	m.engine, err = engine.New(m.model, pool, eo)
+	return err
 }
 
 // kvType chooses the number type of cached keys and values (docs/design.md section 6).

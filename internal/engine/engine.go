@@ -1,8 +1,8 @@
-// Package engine runs many conversations on one model: it admits requests, gives each a KV cache, reuses the cache of an
-// earlier request with the same beginning, and takes turns between them at every step.
+// Package engine runs many conversations on one model: it admits requests as memory allows, gives each a KV cache, reuses
+// what earlier requests with the same beginning computed, and mixes all of them in every step.
 //
-// It owns sequences and their order. It must not know text: a request is ids, an answer is ids. Its results do not depend on
-// what else runs, nor on whether a cache was reused.
+// It owns sequences, their order and their memory. It must not know text: a request is ids, an answer is ids. Its results do
+// not depend on what else runs, on whether a cache was reused, nor on whether tokens were guessed. DESIGN.md has the invariants.
 package engine
 
 import (
@@ -10,48 +10,81 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/gemma2"
 )
-
-// maxIdle is the number of finished requests whose caches are kept for a next turn.
-const maxIdle = 4
-
-// Engine runs requests on one model. Safe for concurrent use.
-type Engine struct {
-	model   *gemma2.Model
-	pool    *gemma2.Pool
-	context int // positions a request may use
-
-	turn sync.Mutex // held during one forward pass
-
-	mu     sync.Mutex
-	idle   []*sequence // guarded by mu; least recently used first
-	closed bool        // guarded by mu
-	active sync.WaitGroup
-}
-
-// sequence is a cache and the tokens whose keys and values it holds.
-type sequence struct {
-	cache  *gemma2.Cache
-	tokens []int32
-}
 
 var (
 	// ErrContextLength says that a prompt does not fit into the model's context.
 	ErrContextLength = errors.New("context length exceeded")
 	// ErrClosed says that the engine was closed.
 	ErrClosed = errors.New("model is closed")
+	// ErrQueueFull says that as many requests wait as may.
+	ErrQueueFull = errors.New("queue is full")
 )
 
-// New returns an engine on m with pages from pool. contextLength bounds the positions of each request.
-func New(m *gemma2.Model, pool *gemma2.Pool, contextLength int) *Engine {
-	return &Engine{model: m, pool: pool, context: contextLength}
+// Options are the limits of an engine. Zero values mean defaults. None changes an answer.
+type Options struct {
+	ContextLength int   // positions that a request may use: prompt and answer together
+	Parallel      int   // requests that run at a time, at most gemma2.MaxRows; 0: 64
+	Queue         int   // requests that wait beyond those; 0: 1024
+	StepTokens    int   // prompt tokens in a step while answers are being generated: bounds the time between their tokens; 0: 32
+	PrefixBytes   int64 // memory of KV pages that finished requests leave for later ones; 0: as one full context takes; -1: none
+}
+
+// Engine runs requests on one model. Safe for concurrent use.
+type Engine struct {
+	model *gemma2.Model
+	pool  *gemma2.Pool
+	opt   Options
+
+	mu      sync.Mutex
+	waiting []*sequence // guarded by mu; in the order of admission
+	looping bool        // guarded by mu; the goroutine that makes steps is there
+	closed  bool        // guarded by mu
+	pass    struct {    // guarded by mu; the pass under way
+		rows, abandoned int // all, and those that nobody wants any more
+	}
+	breakOff breakOff       // ends the pass under way
+	active   sync.WaitGroup // unfinished requests and the loop
+
+	// Of the loop's goroutine alone:
+	running []*sequence // in the order of admission
+	prefix  prefixCache
+	plan    plan
+	steps   uint64
+	plain   stepTimes
+}
+
+// New returns an engine on m with pages from pool.
+func New(m *gemma2.Model, pool *gemma2.Pool, o Options) (*Engine, error) {
+	if o.Parallel == 0 {
+		o.Parallel = 64
+	}
+	if o.Queue == 0 {
+		o.Queue = 1024
+	}
+	if o.StepTokens == 0 {
+		o.StepTokens = 32
+	}
+	if o.Parallel < 1 || o.Parallel > gemma2.MaxRows || o.Queue < 1 || o.StepTokens < 1 || o.ContextLength < 1 {
+		return nil, fmt.Errorf("engine: want 1 to %d parallel requests and a queue, step tokens and context of at least 1, found %d, %d, %d, %d",
+			gemma2.MaxRows, o.Parallel, o.Queue, o.StepTokens, o.ContextLength)
+	}
+	if limit := pool.Limit(); limit > 0 && pool.Need(o.ContextLength) > limit {
+		return nil, fmt.Errorf("%w: a context of %d tokens takes %d bytes, the limit is %d; want a context of at most %d tokens, or a limit of at least %d bytes",
+			gemma2.ErrKVMemory, o.ContextLength, pool.Need(o.ContextLength), limit, pool.Capacity(limit), pool.Need(o.ContextLength))
+	}
+	if o.PrefixBytes == 0 {
+		o.PrefixBytes = pool.Need(o.ContextLength)
+	}
+	return &Engine{model: m, pool: pool, opt: o}, nil
 }
 
 // ContextLength is the number of positions that a request may use.
-func (e *Engine) ContextLength() int { return e.context }
+func (e *Engine) ContextLength() int { return e.opt.ContextLength }
 
 // Close waits for running requests and frees all caches. Later requests fail with ErrClosed.
 func (e *Engine) Close() {
@@ -59,134 +92,135 @@ func (e *Engine) Close() {
 	e.closed = true
 	e.mu.Unlock()
 	e.active.Wait()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, s := range e.idle {
-		s.cache.Free()
-	}
-	e.idle = nil
+	e.prefix.evictAll()
 	e.pool.Close()
 }
 
-// enter counts a request in; leave ends it.
-func (e *Engine) enter() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return ErrClosed
-	}
-	e.active.Add(1)
-	return nil
-}
-
-// admit checks that n tokens fit, and returns a sequence whose tokens are the longest known beginning of prompt, at least
-// one token short of it: that one's logits are still to be computed.
-func (e *Engine) admit(prompt []int32) (*sequence, error) {
-	if err := e.checkLength(prompt); err != nil {
+// Submit queues a request, which then runs until it ends or ctx does.
+func (e *Engine) Submit(ctx context.Context, r *Request) (*Running, error) {
+	s, err := e.newSequence(ctx, r)
+	if err != nil {
 		return nil, err
 	}
+	if !s.generates() && r.Read == nil {
+		s.run.end(ReasonLength, nil) // nothing to do
+		return &s.run, nil
+	}
+	s.unwatch = context.AfterFunc(ctx, func() { e.abandon(s) })
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	best, shared := -1, 0
-	for i, s := range e.idle {
-		if n := common(s.tokens, prompt[:len(prompt)-1]); n > shared {
-			best, shared = i, n
-		}
+	switch {
+	case e.closed:
+		err = ErrClosed
+	case len(e.waiting) >= e.opt.Queue:
+		err = fmt.Errorf("%w: %d requests wait already; try again later", ErrQueueFull, len(e.waiting))
 	}
-	if best >= 0 {
-		s := e.idle[best]
-		if s.cache.Truncate(shared) {
-			e.idle = append(e.idle[:best], e.idle[best+1:]...)
-			s.tokens = s.tokens[:shared]
-			return s, nil
-		}
-	}
-	return &sequence{cache: e.pool.NewCache()}, nil
-}
-
-func (e *Engine) checkLength(prompt []int32) error {
-	switch n := len(prompt); {
-	case n == 0:
-		return errors.New("prompt is empty: want at least one token")
-	case n > e.context:
-		return fmt.Errorf("%w: prompt is %d tokens, context length is %d; remove at least %d tokens", ErrContextLength, n, e.context, n-e.context)
-	}
-	return nil
-}
-
-// common is the length of the longest common beginning.
-func common(a, b []int32) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
-}
-
-// release keeps a finished sequence for later requests, and frees the least recently used one beyond maxIdle.
-func (e *Engine) release(s *sequence) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s.cache.Len() == 0 {
-		s.cache.Free()
-		return
-	}
-	e.idle = append(e.idle, s)
-	if len(e.idle) > maxIdle {
-		e.evict()
-	}
-}
-
-// evict frees the least recently used idle cache. e.mu must be held.
-func (e *Engine) evict() bool {
-	if len(e.idle) == 0 {
-		return false
-	}
-	e.idle[0].cache.Free()
-	e.idle = append(e.idle[:0], e.idle[1:]...)
-	return true
-}
-
-// forward runs tokens of one sequence through the model in passes of at most gemma2.MaxRows, and calls out with the logits
-// of the last `logits` tokens. When memory is short it frees idle caches first.
-func (e *Engine) forward(ctx context.Context, s *sequence, tokens []int32, logits int, out func(row int, logits []float32) error) error {
-	for first := 0; first < len(tokens); {
-		n := min(gemma2.MaxRows, len(tokens)-first)
-		wanted := max(0, min(n, first+n-(len(tokens)-logits)))
-		err := e.pass(ctx, gemma2.Chunk{Cache: s.cache, Tokens: tokens[first : first+n], Logits: wanted}, func(row int, l []float32) error { return out(first+row, l) })
-		if err != nil {
-			return err
-		}
-		s.tokens = append(s.tokens, tokens[first:first+n]...)
-		first += n
-	}
-	return nil
-}
-
-func (e *Engine) pass(ctx context.Context, c gemma2.Chunk, out func(row int, logits []float32) error) error {
-	e.turn.Lock()
-	defer e.turn.Unlock()
-	for {
-		err := e.model.Forward(ctx, []gemma2.Chunk{c}, func(_, row int, l []float32) error { return out(row, l) })
-		if !errors.Is(err, gemma2.ErrKVMemory) {
-			return err
-		}
-		e.mu.Lock()
-		freed := e.evict()
+	if err != nil {
 		e.mu.Unlock()
-		if !freed {
-			return err
-		}
+		s.unwatch()
+		return nil, err
+	}
+	e.active.Add(1)
+	e.enqueue(s)
+	if !e.looping {
+		e.looping = true
+		e.active.Add(1)
+		go e.loop()
+	}
+	e.mu.Unlock()
+	return &s.run, nil
+}
+
+// enqueue puts s behind all of its priority or a higher one. e.mu is held.
+func (e *Engine) enqueue(s *sequence) {
+	i := len(e.waiting)
+	for i > 0 && e.waiting[i-1].req.Priority < s.req.Priority {
+		i--
+	}
+	e.waiting = append(e.waiting, nil)
+	copy(e.waiting[i+1:], e.waiting[i:])
+	e.waiting[i] = s
+}
+
+// abandon ends a request whose context has ended, whatever the loop is doing: who asked need not wait for the step under
+// way, which is broken off when at least half of it was for abandoned requests.
+func (e *Engine) abandon(s *sequence) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.run.end("", context.Cause(s.ctx))
+	if e.pass.abandoned += s.rows; s.rows > 0 && 2*e.pass.abandoned >= e.pass.rows {
+		e.breakOff.Store(true)
 	}
 }
 
-// Stats says what a request did and how long it took.
-type Stats struct {
-	PromptTokens    int
-	CachedTokens    int // of the prompt, whose keys and values were there already
-	GeneratedTokens int
-	Prefill         time.Duration // from the first pass to the first logits
-	Decode          time.Duration // from then to the end
+var errAbandoned = errors.New("engine: most of the step was abandoned")
+
+// breakOff is the context of passes: it ends with errAbandoned when it is set, and starts again when it is not.
+type breakOff struct{ atomic.Bool }
+
+func (*breakOff) Deadline() (t time.Time, ok bool) { return }
+func (*breakOff) Done() <-chan struct{}            { return nil } // passes ask Err between layers
+func (*breakOff) Value(any) any                    { return nil }
+func (b *breakOff) Err() error {
+	if b.Load() {
+		return errAbandoned
+	}
+	return nil
+}
+
+// loop makes steps until nothing is left to do.
+func (e *Engine) loop() {
+	defer e.active.Done()
+	for {
+		e.drop()
+		e.mu.Lock()
+		e.admit()
+		if len(e.running) == 0 && len(e.waiting) == 0 {
+			e.looping = false
+			e.mu.Unlock()
+			return
+		}
+		e.mu.Unlock()
+		e.step()
+	}
+}
+
+// drop removes running requests that have ended.
+func (e *Engine) drop() {
+	kept := e.running[:0]
+	for _, s := range e.running {
+		if s.ended() {
+			e.retire(s)
+		} else {
+			kept = append(kept, s)
+		}
+	}
+	clear(e.running[len(kept):])
+	e.running = kept
+}
+
+// retire leaves the cache of an ended request to later ones.
+func (e *Engine) retire(s *sequence) {
+	s.unwatch()
+	s.cache.Pin(false)
+	if n := len(s.all); s.cache.Len() > n {
+		s.cache.Truncate(n) // guesses after the last token
+	}
+	e.prefix.add(s.all[:s.cache.Len()], s.cache)
+	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
+	}
+	e.active.Done()
+}
+
+// Load is what an engine is doing.
+type Load struct {
+	Waiting int   // requests
+	KVBytes int64 // memory of all KV pages
+	Pinned  int64 // of those that running requests need
+}
+
+// Load says what the engine is doing now.
+func (e *Engine) Load() Load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return Load{Waiting: len(e.waiting), KVBytes: e.pool.Bytes(), Pinned: e.pool.Pinned()}
 }

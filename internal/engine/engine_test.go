@@ -21,6 +21,11 @@ var stops = map[int32]bool{1: true, 107: true}
 // miniEngine opens the embedded model.
 func miniEngine(t testing.TB, contextLength int, kvLimit int64) (*Engine, *tokenizer.Tokenizer) {
 	t.Helper()
+	return miniWith(t, kvLimit, Options{ContextLength: contextLength})
+}
+
+func miniWith(t testing.TB, kvLimit int64, o Options) (*Engine, *tokenizer.Tokenizer) {
+	t.Helper()
 	ck, err := checkpoint.OpenBytes("mini", mini.File())
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +43,10 @@ func miniEngine(t testing.TB, contextLength int, kvLimit int64) (*Engine, *token
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(m, gemma2.NewPool(&ck.Config, gemma2.KVF16, kvLimit), contextLength)
+	e, err := New(m, gemma2.NewPool(&ck.Config, gemma2.KVF16, kvLimit), o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { e.Close(); _ = m.Close(); w.Close(); crew.Close() })
 	return e, tok
 }
@@ -176,18 +184,37 @@ func TestCancelAndClose(t *testing.T) {
 	}
 }
 
-// When memory is short, caches of finished requests go first; when that is not enough, the request is refused.
+// When memory is short, caches of finished requests go first; requests that do not fit beside others wait; and a context that
+// can never fit is refused at once.
 func TestMemoryLimit(t *testing.T) {
-	e, tok := miniEngine(t, 2048, 1) // set below
-	one := e.pool.Need(64)
-	e, _ = miniEngine(t, 2048, 2*one)
-	for _, q := range []string{"What is the capital of France?", "What is 2 + 3?", "Hello!", "Who are you?"} {
-		answer(t, e, prompt(tok, q), 5)
+	probe, tok := miniEngine(t, 64, 0)
+	one := probe.pool.Need(64)
+	e, _ := miniEngine(t, 64, 2*one)
+	want := map[string][]int32{}
+	questions := []string{"What is the capital of France?", "What is 2 + 3?", "Hello!", "Who are you?", "Tell me a joke."}
+	for _, q := range questions {
+		want[q], _, _ = answer(t, probe, prompt(tok, q), 20)
+		if got, _, _ := answer(t, e, prompt(tok, q), 20); !slices.Equal(got, want[q]) {
+			t.Errorf("%s: %q, want %q", q, tok.Decode(got), tok.Decode(want[q]))
+		}
 	}
-	e, _ = miniEngine(t, 2048, one)
-	_, _, err := e.Generate(context.Background(), Request{Prompt: make([]int32, 100), Sampler: greedy(t)}, func(Token) bool { return true })
+	var wg sync.WaitGroup
+	for range 4 {
+		for _, q := range questions {
+			wg.Go(func() {
+				if got, _, _ := answer(t, e, prompt(tok, q), 20); !slices.Equal(got, want[q]) {
+					t.Errorf("%s: %q, want %q", q, tok.Decode(got), tok.Decode(want[q]))
+				}
+				if l := e.Load(); l.KVBytes > 2*one {
+					t.Errorf("%d bytes of KV pages, the limit is %d", l.KVBytes, 2*one)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	_, err := New(e.model, gemma2.NewPool(e.model.Config(), gemma2.KVF16, one), Options{ContextLength: 100})
 	if !errors.Is(err, gemma2.ErrKVMemory) {
-		t.Errorf("100 positions in memory for 64: %v, want ErrKVMemory", err)
+		t.Errorf("a context of 100 in memory for 64: %v, want ErrKVMemory", err)
 	}
 }
 

@@ -124,6 +124,17 @@ func (p *Pool) Pinned() int64 {
 	return p.pinned
 }
 
+// Idle is the memory of pages that only caches hold which are not pinned.
+func (p *Pool) Idle() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.held - p.pinned
+	for kind, blocks := range p.free {
+		n -= int64(len(blocks)) * int64(p.pageBytes(kind))
+	}
+	return n
+}
+
 // Need is the most memory that a cache of n positions takes while it grows to them.
 func (p *Pool) Need(n int) int64 {
 	pages := (n + PageTokens - 1) / PageTokens

@@ -1,0 +1,109 @@
+package engine
+
+import "time"
+
+// guessing is what a request has learned about its guesses.
+type guessing struct {
+	n       int     // tokens to guess
+	off     int     // steps without guessing that are still to come
+	penalty int     // the next number of those
+	gain    float64 // tokens per unit of a plain step's time, averaged over recent steps with guesses; 0: not known
+}
+
+const (
+	// maxGuesses fills a panel of 16 rows with the token that is certain.
+	maxGuesses = 15
+	// fewSequences is the most generating requests beside which guessing can pay: more fill the panels anyway.
+	fewSequences = 4
+	maxPenalty   = 256
+)
+
+// guess sets s.draft to at most room tokens and says how many they are.
+func (e *Engine) guess(s *sequence, decoding, room int) int {
+	g := &s.guess
+	if s.req.Drafter == nil || decoding > fewSequences || e.plain.of(decoding) == 0 {
+		return 0
+	}
+	if g.off > 0 {
+		g.off--
+		return 0
+	}
+	if g.n == 0 {
+		g.n = 3
+	}
+	n := min(g.n, room, s.limit-len(s.all)-1)
+	if n <= 0 {
+		return 0
+	}
+	s.draft = s.req.Drafter.Draft(s.draft, s.all, n)
+	s.draft = s.draft[:min(len(s.draft), n)]
+	return len(s.draft)
+}
+
+// learn adjusts guessing after a pass that took d: from the times of passes with and without guesses, and from how many
+// tokens came of them. Guessing that does not pay stops, and is tried again ever more rarely, so that its cost stays within
+// some per cent. Bits do not depend on any of this.
+func (e *Engine) learn(d time.Duration) {
+	guesses, decoding := 0, 0
+	for _, s := range e.plan.seqs {
+		guesses += len(s.draft)
+		if s.decoding() {
+			decoding++
+		}
+	}
+	if decoding == 0 || decoding < len(e.plan.seqs) {
+		return // a prompt was part of it
+	}
+	if guesses == 0 {
+		e.plain.add(decoding, d)
+		return
+	}
+	plain := e.plain.of(decoding)
+	for _, s := range e.plan.seqs {
+		if len(s.draft) > 0 {
+			s.guess.learn(len(s.draft), len(s.sampled), float64(plain)/float64(d))
+		}
+	}
+}
+
+// learn takes in that of some guesses tokens came, in a step whose plain form would have taken that share of its time.
+func (g *guessing) learn(guesses, tokens int, share float64) {
+	switch right := tokens - 1; {
+	case right == guesses:
+		g.n = min(2*g.n+1, maxGuesses)
+	case right == 0:
+		g.n = max(1, g.n/2)
+	}
+	if gain := float64(tokens) * share; g.gain == 0 {
+		g.gain = gain
+	} else {
+		g.gain = 0.7*g.gain + 0.3*gain
+	}
+	if g.gain >= 1 {
+		g.penalty = 0
+		return
+	}
+	g.penalty = min(max(4, 2*g.penalty), maxPenalty)
+	g.off, g.gain, g.n = g.penalty, 0, 3
+}
+
+// stepTimes are recent times of plain steps, by the number of generating requests.
+type stepTimes [fewSequences + 1]time.Duration
+
+func (t *stepTimes) add(n int, d time.Duration) {
+	if n > fewSequences {
+		return
+	}
+	if t[n] == 0 || d < t[n] {
+		t[n] = d
+	} else {
+		t[n] += (d - t[n]) / 8
+	}
+}
+
+func (t *stepTimes) of(n int) time.Duration {
+	if n > fewSequences {
+		return 0
+	}
+	return t[n]
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// Sampler chooses tokens. It is used by one request at a time, on any goroutine.
+type Sampler interface {
+	// Accept tells the sampler tokens of the prompt or the answer.
+	Accept(ids ...int32)
+	// Sample chooses the next token from logits, which it may change, and gives its natural log probability under the
+	// model, before any option changed the distribution.
+	Sample(logits []float32) (id int32, logprob float64, err error)
+}
+
+// Drafter guesses tokens, which the model then checks side by side. A wrong guess costs time and changes nothing.
+type Drafter interface {
+	// Draft appends to dst at most n tokens that may follow ids, the prompt and the answer so far.
+	Draft(dst, ids []int32, n int) []int32
+}
+
+// Request is one generation, or with Read one reading of a prompt.
+type Request struct {
+	Prompt    []int32
+	Sampler   Sampler        // nil: nothing is generated
+	Stop      map[int32]bool // ids that end the answer; nil: none does
+	MaxTokens int            // 0: as many as the context holds
+	Priority  int            // a higher one is admitted first
+	Drafter   Drafter        // nil: no guessing
+
+	// Token is told every token of the answer, a stop token included, and ends it by returning false. It is called by the
+	// engine and must not block.
+	Token func(Token) bool
+	// Read, if not nil, gets the next-token logits of every prompt token from ReadFrom on, in order. It is called by the
+	// engine, must not block, and ends the request with its error.
+	Read     func(row int, logits []float32) error
+	ReadFrom int
+}
+
+// Reason says why an answer ended.
+type Reason string
+
+const (
+	// ReasonStop: a stop token came, or whoever reads the answer wanted no more.
+	ReasonStop Reason = "stop"
+	// ReasonLength: the limit on tokens or the end of the context was reached.
+	ReasonLength Reason = "length"
+)
+
+// Token is one step of an answer.
+type Token struct {
+	ID      int32
+	Logprob float64
+	Stop    bool // it is one of Request.Stop
+}
+
+// Stats says what a request did and how long it took.
+type Stats struct {
+	PromptTokens    int
+	CachedTokens    int // of the prompt, whose keys and values were there already
+	GeneratedTokens int
+	DraftedTokens   int           // guessed
+	AcceptedTokens  int           // of these, guessed right
+	Queue           time.Duration // from the call to the first step
+	Prefill         time.Duration // from there to the first logits
+	Decode          time.Duration // from there to the last token
+}
+
+// Running is a request under way.
+type Running struct {
+	done   chan struct{}
+	mu     sync.Mutex
+	reason Reason
+	stats  Stats
+	err    error
+	over   bool
+}
+
+// Done is closed when the request has ended.
+func (r *Running) Done() <-chan struct{} { return r.done }
+
+// Wait waits for the end of the request. The statistics are right also with an error, up to where it came: when the
+// request's context ends, that is its error.
+func (r *Running) Wait() (Reason, Stats, error) {
+	<-r.done
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reason, r.stats, r.err
+}
+
+// end ends the request once.
+func (r *Running) end(reason Reason, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	r.over, r.reason, r.err = true, reason, err
+	close(r.done)
+}
+
+func (r *Running) ended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// update changes the statistics of a request that has not ended.
+func (r *Running) update(f func(*Stats)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		f(&r.stats)
+	}
+}
