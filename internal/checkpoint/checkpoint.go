@@ -57,6 +57,7 @@ type Checkpoint struct {
 
 	maps []*mmap.File
 	seal *seal // checksums of a file of our own
+	int8 bool  // the folder may hold int8 weights with scales
 }
 
 // ErrNoWeights says that a source has a tokenizer or a template, but no weights.

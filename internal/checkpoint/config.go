@@ -58,7 +58,7 @@ func (c *Checkpoint) parseConfig(data []byte) ([]int32, error) {
 	if err := o.checkArchitecture(); err != nil {
 		return nil, err
 	}
-	if err := o.checkUnsupported(); err != nil {
+	if err := errors.Join(o.checkUnsupported(), c.quantization(o)); err != nil {
 		return nil, err
 	}
 	cfg := arch.Defaults()
@@ -110,10 +110,8 @@ func (o object) checkArchitecture() error {
 
 // checkUnsupported refuses keys that would change results. "sliding_window_size" is a copy in files of 2024.
 func (o object) checkUnsupported() error {
-	for _, key := range []string{"rope_scaling", "quantization_config"} {
-		if raw, ok := o[key]; ok && string(raw) != "null" {
-			return fmt.Errorf("%s: want none, found %.100s; %s in F32, F16 or BF16", key, raw, supported)
-		}
+	if raw, ok := o["rope_scaling"]; ok && string(raw) != "null" {
+		return fmt.Errorf("rope_scaling: want none, found %.100s; %s", raw, supported)
 	}
 	for _, key := range []string{"attention_bias", "use_bidirectional_attention"} {
 		var on bool

@@ -75,7 +75,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{`"rope_theta": 10000.1`, `"rope_theta": 0`, `rope_theta: want a number of at least 1`},
 		{`{"rope_type": "default", "rope_theta": 10000.1}`, `7`, `rope_parameters: want an object, found 7`},
 		{`"dtype"`, `"rope_scaling": {"type": "linear"}, "dtype"`, `rope_scaling: want none`},
-		{`"dtype"`, `"quantization_config": {"quant_method": "gptq"}, "dtype"`, `quantization_config: want none, found {"quant_method": "gptq"}`},
+		{`"dtype"`, `"quantization_config": {"quant_method": "gptq"}, "dtype"`, `quantization_config: want none or quant_method compressed-tensors, found {"quant_method": "gptq"}`},
 		{`"dtype"`, `"attention_bias": true, "dtype"`, `attention_bias: want false`},
 		{`"dtype"`, `"use_bidirectional_attention": true, "dtype"`, `use_bidirectional_attention: want false`},
 		{`"dtype"`, `"hidden_activation": "gelu", "dtype"`, `hidden_activation: want gelu_pytorch_tanh, found "gelu"`},

@@ -87,14 +87,14 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := map[string]Tensor{}
+	source, ints := map[string]Tensor{}, map[string]safetensors.Tensor{}
 	if index == nil {
-		if err := c.openShard(singleFile, source); errors.Is(err, os.ErrNotExist) {
+		if err := c.openShard(singleFile, source, ints); errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %w", ErrNoWeights, err)
 		} else if err != nil {
 			return nil, err
 		}
-		return source, nil
+		return source, joinScales(source, ints)
 	}
 	shardOf, err := parseIndex(index)
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 	origin := map[string]string{}
 	for _, shard := range slices.Compact(shards) {
 		part := map[string]Tensor{}
-		if err := c.openShard(shard, part); err != nil {
+		if err := c.openShard(shard, part, ints); err != nil {
 			return nil, err
 		}
 		for name, t := range part {
@@ -123,7 +123,7 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 			return nil, fmt.Errorf("%s: tensor %.100s: missing, though the index lists it; get the file again", filepath.Join(c.Path, shard), name)
 		}
 	}
-	return source, nil
+	return source, joinScales(source, ints)
 }
 
 // maxIndex is the largest index in bytes; the 27B's has 43 KB.
@@ -151,8 +151,8 @@ func parseIndex(data []byte) (map[string]string, error) {
 // Types of a checkpoint's tensors. Others belong to quantised checkpoints, which have tensors of other names too.
 var fromSafetensors = map[safetensors.DType]gguf.Type{safetensors.F32: gguf.F32, safetensors.F16: gguf.F16, safetensors.BF16: gguf.BF16}
 
-// openShard maps one file and adds its tensors to source.
-func (c *Checkpoint) openShard(name string, source map[string]Tensor) error {
+// openShard maps one file and adds its tensors to source, int8 weights also to ints: they have no scales yet.
+func (c *Checkpoint) openShard(name string, source map[string]Tensor, ints map[string]safetensors.Tensor) error {
 	path := filepath.Join(c.Path, name)
 	m, err := mmap.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -168,6 +168,9 @@ func (c *Checkpoint) openShard(name string, source map[string]Tensor) error {
 	}
 	for _, t := range f.Tensors {
 		typ, ok := fromSafetensors[t.DType]
+		if c.int8 && t.DType == safetensors.I8 {
+			typ, ok, ints[t.Name] = gguf.I8, true, t
+		}
 		if !ok {
 			return fmt.Errorf("%s: tensor %.100s: want F32, F16 or BF16, found %s", path, t.Name, t.DType)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/safetensors"
 	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
 )
@@ -308,6 +309,46 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	} {
 		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: err = %v, want one with %q", path, err, want)
+		}
+	}
+}
+
+// A folder of int8 weights opens when its config says so and each has its scales, and not otherwise.
+func TestInt8Folder(t *testing.T) {
+	one := func(t safetensors.Tensor, n int) safetensors.Tensor { t.Data = bytes.Repeat(t.Data, n); return t }
+	weight := one(safetensors.Tensor{Name: "w", DType: safetensors.I8, Shape: []int{2, 3}, Data: []byte{0x80}}, 6)
+	scale := Tensor{Name: "w_scale", Type: gguf.F16, Shape: []int{2, 1}, Data: []byte{0, 0x3c, 0, 0x40}}
+	source := map[string]Tensor{"w": {Name: "w"}, "w_scale": scale}
+	if err := joinScales(source, map[string]safetensors.Tensor{"w": weight}); err != nil {
+		t.Fatal(err)
+	}
+	w, row := source["w"], make([]float32, 3)
+	if err := w.Row(row, 1); err != nil || row[2] != -256 || len(source) != 1 {
+		t.Errorf("row %v, %v, %d tensors", row, err, len(source))
+	}
+	if err := (&Checkpoint{Tensors: source}).Runnable(); err != nil {
+		t.Error(err)
+	}
+	for want, c := range map[string]map[string]Tensor{
+		"w_scale: missing": {"w": {}},
+		"w is not I8":      {"w": {}, "w_scale": scale, "x": {}},
+	} {
+		ints := map[string]safetensors.Tensor{"w": weight}
+		if len(c) == 3 {
+			ints = nil
+		}
+		if err := joinScales(c, ints); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want an error with %q", err, want)
+		}
+	}
+	for want, config := range map[string]string{
+		"quant_method":  `{"model_type":"gemma2","quantization_config":{"quant_method":"gptq","bits":4}}`,
+		"an object":     `{"model_type":"gemma2","quantization_config":[]}`,
+		"a string":      `{"model_type":"gemma2","quantization_config":{"quant_method":1}}`,
+		"config_groups": `{"model_type":"gemma2","quantization_config":{"quant_method":"compressed-tensors"}}`,
+	} {
+		if _, err := (&Checkpoint{}).parseConfig([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error with %q", config, err, want)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (c *Checkpoint) bind(source map[string]Tensor, nameOf func(spec) string) er
 		return err
 	}
 	e, h := c.Tensors[embedding], c.Tensors[head]
-	if c.Config.TieEmbeddings = h.Data == nil; !c.Config.TieEmbeddings && e.Type == h.Type && c.sameData(&e, &h) {
+	if c.Config.TieEmbeddings = h.Data == nil; !c.Config.TieEmbeddings && e.Type == h.Type && slices.Equal(e.Scales, h.Scales) && c.sameData(&e, &h) {
 		delete(c.Tensors, head)
 		c.Config.TieEmbeddings = true
 		c.Notes = append(c.Notes, nameOf(last)+": left out, its bytes are the embedding's")

@@ -18,6 +18,8 @@ type Tensor struct {
 	Type  gguf.Type
 	Shape []int  // [rows, columns] of a matrix, [values] of a norm
 	Data  []byte // row-major, little-endian; aliases the source
+	// Scales are those of int8 weights with one per row, of type I8; nil for all other types.
+	Scales []float32
 }
 
 func fromGGUF(t gguf.Tensor) Tensor {
@@ -38,6 +40,10 @@ func (t *Tensor) Columns() int { return t.Shape[len(t.Shape)-1] }
 // Row decodes row r into dst, whose length must be Columns. A norm is one row. Values are exact for floats, for blocks ggml's
 // own (package blocks). The error names a type that this version can't decode.
 func (t *Tensor) Row(dst []float32, r int) error {
+	if t.Scales != nil {
+		t.intRow(dst, r)
+		return nil
+	}
 	size, err := t.Type.RowSize(len(dst))
 	if err != nil || !decodable(t.Type) {
 		return t.unsupported()
@@ -79,7 +85,7 @@ func (t *Tensor) unsupported() error {
 func (c *Checkpoint) Runnable() error {
 	var names []string
 	for name, t := range c.Tensors {
-		if !decodable(t.Type) {
+		if t.Scales == nil && !decodable(t.Type) {
 			names = append(names, name)
 		}
 	}

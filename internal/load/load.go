@@ -50,6 +50,8 @@ func layoutOf(t gguf.Type) (quant.Layout, quant.Grouping) {
 		return quant.BF16, quant.Grouping{}
 	case gguf.F16:
 		return quant.F16, quant.Grouping{}
+	case gguf.I8: // with a scale per row
+		return quant.W8C, quant.Grouping{}
 	}
 	return quant.F32, quant.Grouping{}
 }
@@ -164,6 +166,11 @@ func (b *builder) packStrips(m *quant.Matrix, t *checkpoint.Tensor, stripBytes i
 	return func(worker, lo, hi int) {
 		row := buffers[worker*m.Cols : (worker+1)*m.Cols]
 		for r := lo * quant.StripRows; r < min(hi*quant.StripRows, m.Rows); r++ {
+			if t.Scales != nil {
+				w, scale := t.Ints(r)
+				m.PackInts(r, w, scale)
+				continue
+			}
 			_ = t.Row(row, r) // Runnable and RowSize have asked all that it could refuse
 			m.PackRow(r, row)
 		}

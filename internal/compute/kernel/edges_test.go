@@ -102,7 +102,7 @@ func TestQuantizeHoldsItsLimits(t *testing.T) {
 // The longest product of the largest values is exact: k = 65536.
 func TestMulW8CIsExactAtItsLimit(t *testing.T) {
 	const k4 = 1 << 14
-	for _, q := range []struct{ w, a int8 }{{127, 127}, {-127, 127}, {127, -127}, {-127, -127}} {
+	for _, q := range []struct{ w, a int8 }{{127, 127}, {-127, 127}, {127, -127}, {-127, -127}, {-128, 127}, {-128, -127}} {
 		w := slices.Repeat([]byte{byte(q.w)}, 64*k4)
 		one, sum := slices.Repeat([]float32{1}, 16), slices.Repeat([]int32{4 * k4 * int32(q.w)}, 16)
 		want := float32(int32(q.w) * int32(q.a) * 4 * k4)

@@ -99,7 +99,7 @@ func TestMulW8CEqualsReference(t *testing.T) {
 		}
 		var sum [16]int32
 		for i := range w {
-			q := next(-127, 127)
+			q := next(-128, 127)
 			w[i] = byte(q)
 			sum[i%64/4] += int32(q)
 		}

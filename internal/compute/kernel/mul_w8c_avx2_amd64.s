@@ -3,7 +3,8 @@
 #include "textflag.h"
 
 // VPMADDUBSW multiplies unsigned bytes with signed ones and adds neighbours in 16 bits, so the weight gives its magnitude and
-// the activation takes the weight's sign: |w| <= 127 and |a| <= 128 keep a pair within 2*127*128 < 2^15.
+// the activation takes the weight's sign: |w| <= 128, and -128 <= a <= 127 with ~a, keep
+// a pair from -2*128*128 = -2^15 to 2*128*127.
 //
 // The sign is taken in two ways. VPSIGNB does it in one instruction that competes with the multiplications. Groups of four
 // tokens use ~a instead of -a where w < 0, an exclusive or with the mask of w < 0, and add the sum of the negative weights'

@@ -12,7 +12,8 @@ import "fmt"
 type Layout uint8
 
 const (
-	// W8C is int8 in [-127, 127], shape [strips][cols/4][16 rows][4 cols], with a float32 scale and an int32 sum per row.
+	// W8C is int8, shape [strips][cols/4][16 rows][4 cols], with a float32 scale and an int32 sum per row. Ours lie in
+	// [-127, 127]; those of other programs may be -128.
 	W8C Layout = iota + 1
 	// F32 is float32, shape [strips][cols][16 rows].
 	F32
