@@ -141,7 +141,7 @@ func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 		return nil, err
 	}
 	stripBytes *= quant.StripRows
-	pack := b.packStrips(m, t, stripBytes)
+	pack := packStrips(m, t, stripBytes)
 	step := max(b.piece/stripBytes, b.crew.Workers())
 	for first := 0; first < m.Strips(); first += step {
 		n := min(step, m.Strips()-first)
@@ -154,25 +154,22 @@ func (b *builder) arrange(t *checkpoint.Tensor) (*quant.Matrix, error) {
 }
 
 // packStrips makes the body of a loop over strips, whose rows take stripBytes in t.
-func (b *builder) packStrips(m *quant.Matrix, t *checkpoint.Tensor, stripBytes int) parallel.Body {
-	if f, ok := blocks.Of(uint32(t.Type)); ok {
-		return func(_, lo, hi int) {
-			for s := lo; s < hi; s++ {
-				m.PackBlocks(s, f, t.Data[s*stripBytes:min((s+1)*stripBytes, len(t.Data))])
+func packStrips(m *quant.Matrix, t *checkpoint.Tensor, stripBytes int) parallel.Body {
+	f, isBlocks := blocks.Of(uint32(t.Type))
+	return func(_, lo, hi int) {
+		for s := lo; s < hi; s++ {
+			rows := t.Data[s*stripBytes : min((s+1)*stripBytes, len(t.Data))]
+			switch {
+			case isBlocks:
+				m.PackBlocks(s, f, rows)
+			case t.Scales != nil:
+				for r := s * quant.StripRows; r < min((s+1)*quant.StripRows, m.Rows); r++ {
+					w, scale := t.Ints(r)
+					m.PackInts(r, w, scale)
+				}
+			default:
+				m.PackFloats(s, rows)
 			}
-		}
-	}
-	buffers := make([]float32, b.crew.Workers()*m.Cols)
-	return func(worker, lo, hi int) {
-		row := buffers[worker*m.Cols : (worker+1)*m.Cols]
-		for r := lo * quant.StripRows; r < min(hi*quant.StripRows, m.Rows); r++ {
-			if t.Scales != nil {
-				w, scale := t.Ints(r)
-				m.PackInts(r, w, scale)
-				continue
-			}
-			_ = t.Row(row, r) // Runnable and RowSize have asked all that it could refuse
-			m.PackRow(r, row)
 		}
 	}
 }

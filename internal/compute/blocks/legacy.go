@@ -73,11 +73,19 @@ func unpackIQ4XS(b *Block, block []byte) {
 	}
 }
 
+// iq4Pairs has the values of both nibbles of a byte.
+var iq4Pairs = func() (pairs [256][2]byte) {
+	for q := range pairs {
+		pairs[q] = [2]byte{byte(iq4Values[q&15]), byte(iq4Values[q>>4])}
+	}
+	return pairs
+}()
+
 // iq4 writes 32 codes.
 func iq4(dst, qs []byte) {
-	dst = dst[:32]
+	lo, hi := dst[:16], dst[16:32]
 	for i, q := range qs[:16] {
-		dst[i] = byte(iq4Values[q&15])
-		dst[i+16] = byte(iq4Values[q>>4])
+		pair := &iq4Pairs[q]
+		lo[i], hi[i] = pair[0], pair[1]
 	}
 }

@@ -3,6 +3,7 @@ package quant
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/systemgemma/systemgemma/internal/compute/blocks"
 )
@@ -34,38 +35,66 @@ func (m *Matrix) PackBlocks(s int, f *blocks.Format, data []byte) {
 	}
 	d, rowBytes := m.Strip(s), len(data)/rows
 	scales, mins := m.StripScales(s)
+	groups, codeBytes := f.Elements/f.Group, StripRows*f.Elements*f.Bits/8
 	var b blocks.Block
 	for i := range m.Cols / f.Elements { // all rows of a block before the next: what is written stays in the nearest cache
 		for lane := range rows {
-			f.Unpack(&b, data[lane*rowBytes+i*f.Bytes:][:f.Bytes])
-			m.packCodes(d, lane, i*f.Elements, b.Codes[:f.Elements])
-			first := i * f.Elements / f.Group * StripRows
-			for j := range f.Elements / f.Group {
-				m.setScale(scales, first+j*StripRows+lane, b.Scales[j])
-				if mins != nil {
-					m.setScale(mins, first+j*StripRows+lane, b.Mins[j])
+			block := data[lane*rowBytes+i*f.Bytes:][:f.Bytes]
+			f.Unpack(&b, block)
+			codes, tiles := b.Codes[:f.Elements], d[i*codeBytes+4*lane:]
+			switch {
+			case f.Bits == 8:
+				putBytes(tiles, codes)
+			case f.Mins:
+				putNibbles(tiles, codes)
+			default:
+				putSignedNibbles(tiles, codes)
+			}
+			first := i*groups*StripRows + lane
+			if f.Half { // one group, whose scale and minimum come first: as they are
+				copy(scales[2*first:2*first+2], block)
+				if f.Mins {
+					copy(mins[2*first:2*first+2], block[2:])
 				}
+				continue
+			}
+			putScales(scales[4*first:], b.Scales[:groups])
+			if f.Mins {
+				putScales(mins[4*first:], b.Mins[:groups])
 			}
 		}
 	}
 }
 
-// packCodes writes the codes of columns k, k+1 ... of one row; k and their number are multiples of 8.
-func (m *Matrix) packCodes(d []byte, lane, k int, codes []byte) {
-	const low, high, bias = 0x0f0f0f0f, 0x8080808080808080, 0x0808080808080808
-	if m.Layout == W8G {
-		d = d[k/4*64+4*lane:]
-		for i := 0; i < len(codes); i += 4 {
-			binary.LittleEndian.PutUint32(d[16*i:], binary.LittleEndian.Uint32(codes[i:]))
-		}
-		return
+// putBytes writes the codes of one row to its places in W8G tiles.
+func putBytes(tiles, codes []byte) {
+	for i := 0; i+8 <= len(codes); i += 8 {
+		x, at := binary.LittleEndian.Uint64(codes[i:]), 16*i
+		binary.LittleEndian.PutUint32(tiles[at+64:], uint32(x>>32))
+		binary.LittleEndian.PutUint32(tiles[at:], uint32(x))
 	}
-	d = d[k/8*64+4*lane:]
-	for i := 0; i < len(codes); i += 8 {
+}
+
+// putNibbles writes codes of 0 to 15 to W4G tiles.
+func putNibbles(tiles, codes []byte) {
+	for i := 0; i+8 <= len(codes); i += 8 {
 		x := binary.LittleEndian.Uint64(codes[i:])
-		if m.Mins == nil {
-			x = x ^ high + bias // -8 to 7 become 0 to 15 in the lower four bits, and no byte carries into the next
-		}
-		binary.LittleEndian.PutUint32(d[8*i:], uint32(x)&low|uint32(x>>32)&low<<4)
+		binary.LittleEndian.PutUint32(tiles[8*i:], uint32(x|x>>28))
+	}
+}
+
+// putSignedNibbles writes codes of -8 to 7 as 0 to 15.
+func putSignedNibbles(tiles, codes []byte) {
+	const sign, bias, low = 0x8080808080808080, 0x0808080808080808, 0x0f0f0f0f0f0f0f0f
+	for i := 0; i+8 <= len(codes); i += 8 {
+		x := (binary.LittleEndian.Uint64(codes[i:]) ^ sign + bias) & low // no byte carries into the next
+		binary.LittleEndian.PutUint32(tiles[8*i:], uint32(x|x>>28))
+	}
+}
+
+// putScales writes float32s 16 apart: those of one row.
+func putScales(dst []byte, scales []float32) {
+	for i, v := range scales {
+		binary.LittleEndian.PutUint32(dst[4*StripRows*i:], math.Float32bits(v))
 	}
 }
