@@ -146,7 +146,7 @@ func (m *Model) newBench(ctx context.Context, threads int, o *BenchOptions) (*be
 		}
 	}
 	var err error
-	if b.model, err = gemma2.New(m.weights.Weights, b.crew, gemma2.Options{Exact: m.preset == PresetExact}); err == nil {
+	if b.model, err = gemma2.New(m.weights.Weights, b.crew, m.preset.arithmetic()); err == nil {
 		b.sampler, err = sampler.New(sampler.Params{})
 	}
 	if err != nil {

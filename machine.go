@@ -16,6 +16,7 @@ type Machine struct {
 	Threads         int      `json:"threads"`          // that a model uses by default
 	Kernel          string   `json:"kernel"`           // set of compute kernels in use
 	Kernels         []string `json:"kernels"`          // sets that this CPU has, the best one last
+	BF16            string   `json:"bf16"`             // how the preset speed multiplies bfloat16 weights
 	MemoryTotal     int64    `json:"memory_total"`     // bytes; 0: not known
 	MemoryAvailable int64    `json:"memory_available"` // bytes that programs could still take; 0: not known
 	PeakMemory      int64    `json:"peak_memory"`      // most bytes that this process has held at once; 0: not known
@@ -25,7 +26,7 @@ type Machine struct {
 func ThisMachine() (Machine, error) {
 	m := Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: parallel.Cores(),
-		Kernel: kernel.Name(), Kernels: kernel.Names(),
+		Kernel: kernel.Name(), Kernels: kernel.Names(), BF16: kernel.Rounded(),
 	}
 	m.lookAtCPU()
 	m.lookAtMemory()

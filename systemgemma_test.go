@@ -283,6 +283,39 @@ func TestPresetExactChangesLittle(t *testing.T) {
 	}
 }
 
+// With preset speed bfloat16 weights are multiplied with rounded activations: close to, but not the same as, default. Others
+// are multiplied as by default.
+func TestPresetSpeedChangesLittleAndBF16Only(t *testing.T) {
+	for _, weights := range []string{"bf16", "f16", "f32", "w8a8", "q4_0"} {
+		logits := func(p systemgemma.Preset) (out []float32) {
+			m, err := systemgemma.OpenSynthetic("tiny", weights, &systemgemma.Options{Preset: p, KVType: "f32"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			err = m.Logits(context.Background(), []int32{2, 10, 20, 30, 40, 50}, func(_ int, l []float32) error {
+				out = append(out, l...)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		speed, plain := logits(systemgemma.PresetSpeed), logits("")
+		var worst, largest float32
+		for i, l := range plain {
+			worst, largest = max(worst, speed[i]-l, l-speed[i]), max(largest, l, -l)
+		}
+		if weights != "bf16" && worst != 0 {
+			t.Errorf("%s: largest difference of logits %v, want 0", weights, worst)
+		}
+		if weights == "bf16" && (worst == 0 || worst > largest/8) {
+			t.Errorf("bf16: largest difference of logits %v of %v, want above 0 and below an eighth", worst, largest)
+		}
+	}
+}
+
 // A trailing assistant message is continued in every mode, by custom templates too.
 func TestTrailingAnswerIsContinued(t *testing.T) {
 	messages := append(user("What is the capital of France?"), systemgemma.Message{Role: "assistant", Content: "The capital of"})

@@ -21,8 +21,9 @@ func (r rows) row(t int) []float32 { return r.data[t*r.stride : (t+1)*r.stride :
 // It works in two loops: over panels of 16 rows, which are rounded to int8 or packed as the layouts want them; then over
 // strips of 16 outputs, each read once for all panels. A row's result depends on that row alone.
 type linear struct {
-	crew  *parallel.Crew
-	exact bool // multiply integer weights with unrounded activations
+	crew    *parallel.Crew
+	exact   bool // multiply integer weights with unrounded activations
+	rounded bool // multiply bfloat16 weights with activations rounded to bfloat16
 
 	n       int       // rows
 	pre     func(int) // makes row t of the input, just before it is packed
@@ -31,12 +32,13 @@ type linear struct {
 	used    int // products in use
 	strips  int // of all products
 
-	wantInt, wantFloat bool
-	panels             []uint8   // [panel][k/4][width][4]
-	scales             []float32 // [row]
-	floats             []float32 // [panel][k][width]
-	strip              []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
-	maxCols            int
+	wantInt, wantFloat, wantRounded bool
+	panels                          []uint8   // [panel][k/4][width][4]
+	scales                          []float32 // [row]
+	floats                          []float32 // [panel][k][width]
+	roundeds                        []float32 // [panel], as kernel.PackRounded makes them
+	strip                           []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
+	maxCols                         int
 
 	groups     [3]grouped // what layouts with groups want, one for each different product
 	usedGroups int
@@ -50,12 +52,12 @@ type product struct {
 }
 
 // newLinear makes scratch for inputs of at most maxRows rows and maxCols columns.
-func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols int) *linear {
-	l := &linear{crew: crew, exact: exact, maxCols: pad16(maxCols)}
+func newLinear(crew *parallel.Crew, o Options, scratch *arena, maxRows, maxCols int) *linear {
+	l := &linear{crew: crew, exact: o.Exact, rounded: o.Rounded, maxCols: pad16(maxCols)}
 	panels := (maxRows + kernel.MaxPanel - 1) / kernel.MaxPanel
 	size := panels * kernel.PanelSize(maxCols, kernel.MaxPanel)
 	l.panels = offheap.Cast[uint8](scratch.bytes(size))
-	l.floats = scratch.floats(size)
+	l.floats, l.roundeds = scratch.floats(size), scratch.floats(size)
 	l.scales = scratch.floats(panels * kernel.MaxPanel)
 	for i := range l.groups {
 		l.groups[i].values = offheap.Cast[uint8](scratch.bytes(size))
@@ -71,7 +73,8 @@ func newLinear(crew *parallel.Crew, exact bool, scratch *arena, maxRows, maxCols
 func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 	l.n, l.pre, l.in = n, pre, in
 	l.used = copy(l.product[:], products)
-	l.strips, l.wantInt, l.wantFloat, l.usedGroups = 0, false, false, 0
+	l.strips, l.usedGroups = 0, 0
+	l.wantInt, l.wantFloat, l.wantRounded = false, false, false
 	for _, p := range l.product[:l.used] {
 		l.strips += p.w.Strips()
 		switch {
@@ -79,6 +82,8 @@ func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 			l.wantGroup(p.w)
 		case p.w.Layout == quant.W8C && !l.exact:
 			l.wantInt = true
+		case p.w.Layout == quant.BF16 && l.rounded:
+			l.wantRounded = true
 		default:
 			l.wantFloat = true
 		}
@@ -97,7 +102,7 @@ func (l *linear) size(p int) (tokens, width int) {
 	return tokens, kernel.PanelWidth(tokens)
 }
 
-// intPanel and floatPanel are the parts of the scratch that panel p fills.
+// intPanel, floatPanel and roundedPanel are the parts of the scratch that panel p fills.
 func (l *linear) intPanel(p, width int) []uint8 {
 	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
 	return l.panels[at : at+l.in.stride*width]
@@ -106,6 +111,11 @@ func (l *linear) intPanel(p, width int) []uint8 {
 func (l *linear) floatPanel(p, width int) []float32 {
 	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
 	return l.floats[at : at+l.in.stride*width]
+}
+
+func (l *linear) roundedPanel(p, width int) []float32 {
+	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
+	return l.roundeds[at : at+l.in.stride*width]
 }
 
 // pack makes panels [lo, hi).
@@ -125,6 +135,9 @@ func (l *linear) pack(_, lo, hi int) {
 			}
 			if l.wantFloat {
 				kernel.Pack(l.floatPanel(p, width), width, i, l.in.row(t))
+			}
+			if l.wantRounded {
+				kernel.PackRounded(l.roundedPanel(p, width), width, i, l.in.row(t))
 			}
 		}
 	}
@@ -164,6 +177,8 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 			l.mulGroup(out, p.out.stride, w, s, panel)
 		case w.Layout == quant.W8C && !l.exact:
 			kernel.MulW8C(out, p.out.stride, strip, w.Scale[row:row+16], w.RowSum[row:row+16], l.intPanel(panel, width), width, l.scales[first:first+tokens])
+		case w.Layout == quant.BF16 && l.rounded:
+			kernel.MulBF16Rounded(out, p.out.stride, strip, l.roundedPanel(panel, width), width, tokens)
 		case w.Layout == quant.BF16:
 			kernel.MulBF16(out, p.out.stride, strip, l.floatPanel(panel, width), width, tokens)
 		case w.Layout == quant.F16:

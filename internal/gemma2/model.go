@@ -23,6 +23,8 @@ var ErrNonFinite = errors.New("logits are not finite")
 type Options struct {
 	// Exact multiplies quantised weights with unrounded float32 activations.
 	Exact bool
+	// Rounded multiplies bfloat16 weights with activations rounded to bfloat16 (kernel.MulBF16Rounded).
+	Rounded bool
 	// RoundEmbedScale rounds sqrt(hidden size) to bfloat16, as the reference does when it computes in bfloat16.
 	RoundEmbedScale bool
 }
@@ -103,7 +105,7 @@ func (m *Model) layOut(a *arena, o Options) {
 	m.gate, m.up = a.rows(MaxRows, c.IntermediateSize), a.rows(MaxRows, c.IntermediateSize)
 	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 	m.cos, m.sin = a.rows(MaxRows, c.HeadDim/2), a.rows(MaxRows, c.HeadDim/2)
-	m.linear = newLinear(m.crew, o.Exact, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
+	m.linear = newLinear(m.crew, o, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
 	m.attention = newAttention(m, a)
 }
 

@@ -115,17 +115,17 @@ func TestBitsDoNotDependOnChunksOrWorkers(t *testing.T) {
 		}
 		w := random(t, tiny(), layout)
 		for _, kv := range []KVType{KVF32, KVF16, KVI8} {
-			for _, exact := range []bool{false, true} {
-				if exact && layout != quant.W8C {
-					continue // floats are multiplied as they are either way
+			for _, o := range []Options{{}, {Exact: true}, {Rounded: true}} {
+				if o.Exact && layout != quant.W8C || o.Rounded && layout != quant.BF16 {
+					continue // it changes nothing
 				}
 				pool := NewPool(&w.Config, kv, 0)
-				want := feed(t, open(t, w, 1, Options{Exact: exact}), pool.NewCache(), tokens, 1)
+				want := feed(t, open(t, w, 1, o), pool.NewCache(), tokens, 1)
 				for _, c := range runs {
-					got := feed(t, open(t, w, c.workers, Options{Exact: exact}), pool.NewCache(), tokens, c.chunk)
+					got := feed(t, open(t, w, c.workers, o), pool.NewCache(), tokens, c.chunk)
 					for i := range want {
 						if !slices.Equal(got[i], want[i]) {
-							t.Fatalf("%v, KV %v, exact %v, chunk %d, %d workers: logits of token %d differ", layout, kv, exact, c.chunk, c.workers, i)
+							t.Fatalf("%v, KV %v, %+v, chunk %d, %d workers: logits of token %d differ", layout, kv, o, c.chunk, c.workers, i)
 						}
 					}
 				}

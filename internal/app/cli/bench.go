@@ -22,6 +22,7 @@ type benchCmd struct {
 	Synthetic string   `placeholder:"SHAPE" group:"Model" help:"Instead of a model: random weights of the shape of 2b, 9b or 27b, or tiny, made in memory."`
 	Type      []string `placeholder:"TYPE" group:"Model" help:"Weights of a synthetic model: w8a8 (the default), q8_0, q4_0, q4_1, bf16, f16 or f32."`
 	KVType    kvType   `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 or int8."`
+	Preset    preset   `placeholder:"NAME" group:"Model" help:"Arithmetic: exact (float32 for any file) or speed (activations rounded to bfloat16 for bfloat16 weights)."`
 	Prefill   []int    `placeholder:"N" group:"Measure" help:"Lengths of prompts; 0 is none. Default: 128,512."`
 	Decode    *int     `placeholder:"N" group:"Measure" help:"Tokens to generate; 0 is none. Default: 32."`
 	Depth     []int    `placeholder:"N" group:"Measure" help:"Tokens in the KV cache before. Default: 0."`
@@ -254,7 +255,7 @@ func (r *benchRun) models(ctx context.Context) error {
 }
 
 func (r *benchRun) options() *systemgemma.Options {
-	return &systemgemma.Options{KVType: string(r.cmd.KVType)}
+	return &systemgemma.Options{KVType: string(r.cmd.KVType), Preset: systemgemma.Preset(r.cmd.Preset)}
 }
 
 // file measures a model in files: first how long it takes to open, when they are in the page cache.
@@ -282,6 +283,9 @@ func (r *benchRun) file(ctx context.Context, name string) error {
 
 // model measures one model: speeds, then memory and how long opening took, if that is known.
 func (r *benchRun) model(ctx context.Context, name string, open func() (*systemgemma.Model, error), seconds ...float64) error {
+	if r.cmd.Preset != "" {
+		name += " " + string(r.cmd.Preset)
+	}
 	systemgemma.ResetPeakMemory() // where it can't, help says what the peak is
 	m, err := open()
 	if err != nil {

@@ -58,6 +58,7 @@ func (r *doctorReport) String() string {
 		}
 		field(&b, "kernel", "%-14s %s", r.Kernels[i], state)
 	}
+	field(&b, "bf16", "%s (--preset speed)", r.BF16)
 	if r.MemoryTotal > 0 {
 		field(&b, "memory", "%s, %s available", size(r.MemoryTotal), size(r.MemoryAvailable))
 	} else {

@@ -34,18 +34,18 @@ type textFlags struct {
 // engineFlags say how a model is computed.
 type engineFlags struct {
 	Threads       int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
-	Preset        preset `placeholder:"exact" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded."`
+	Preset        preset `placeholder:"NAME" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded. speed: activations are rounded to bfloat16 for bfloat16 weights; other weights as without."`
 	ContextLength int    `placeholder:"N" group:"Model" help:"Tokens that prompt and answer may have together. 0 is what the model was trained for."`
 	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 (the default for quantised files) or int8."`
 }
 
-// preset is exact or empty.
+// preset is exact, speed or empty.
 type preset string
 
 // Validate reports an unknown name.
 func (p preset) Validate() error {
-	if p != "" && p != preset(systemgemma.PresetExact) {
-		return fmt.Errorf("want exact, found %q", string(p))
+	if p != "" && p != preset(systemgemma.PresetExact) && p != preset(systemgemma.PresetSpeed) {
+		return fmt.Errorf("want exact or speed, found %q", string(p))
 	}
 	return nil
 }

@@ -19,10 +19,14 @@ import (
 func TestSetsNeedTheirFlags(t *testing.T) {
 	was := cpu.X86
 	defer func() { cpu.X86 = was }()
+	rounds := roundsAsDefined
+	defer func() { roundsAsDefined = rounds }()
+	roundsAsDefined = func() bool { return true }
 	x := &cpu.X86
 	avx2, avxvnni := []*bool{&x.HasAVX2, &x.HasFMA, &x.HasF16C}, []*bool{&x.HasAVXVNNI}
 	avx512 := []*bool{&x.HasAVX512F, &x.HasAVX512BW, &x.HasAVX512DQ, &x.HasAVX512VL, &x.HasAVX512VNNI}
-	all := slices.Concat(avx2, avxvnni, avx512)
+	bf16 := []*bool{&x.HasAVX512BF16}
+	all := slices.Concat(avx2, avxvnni, avx512, bf16)
 	check := func(what string, want ...string) {
 		t.Helper()
 		var got []string
@@ -44,20 +48,24 @@ func TestSetsNeedTheirFlags(t *testing.T) {
 	for _, flag := range all {
 		*flag = true
 	}
-	check("every flag", "avx2", "avxvnni", "avx512vnni")
+	check("every flag", "avx2", "avxvnni", "avx512vnni", "avx512bf16")
 	without(avx2)
-	without(avxvnni, "avx2", "avx512vnni")
+	without(avxvnni, "avx2", "avx512vnni", "avx512bf16")
+	without(bf16, "avx2", "avxvnni", "avx512vnni")
 	without(avx512, "avx2", "avxvnni")
+	roundsAsDefined = func() bool { return false }
+	check("VDPBF16PS rounds otherwise", "avx2", "avxvnni", "avx512vnni")
 }
 
 // A set holds functions of its own levels only. Which instructions a level has is checked by emulation on a CPU without the
 // others, and by the test below.
 func TestSetsHoldTheirLevels(t *testing.T) {
-	want := map[string]string{"avx2": `AVX2$`, "avxvnni": `AVX(2|VNNI)$`, "avx512vnni": `AVX(2|512|512VNNI)$`}
+	want := map[string]string{"avx2": `AVX2$`, "avxvnni": `AVX(2|VNNI)$`, "avx512vnni": `AVX(2|512|512VNNI)$`,
+		"avx512bf16": `AVX(2|512|512VNNI|512BF16)$`}
 	for _, l := range levels {
 		set := reflect.ValueOf(*l.set)
 		for _, field := range reflect.VisibleFields(set.Type()) {
-			if field.Type.Kind() != reflect.Func {
+			if field.Type.Kind() != reflect.Func || field.Name == "packRounded" { // packRounded is Go in every set
 				continue
 			}
 			name := runtime.FuncForPC(set.FieldByIndex(field.Index).Pointer()).Name()

@@ -17,7 +17,7 @@ import (
 var levels = []struct {
 	set *table
 	cpu string
-}{{&avx2, emulate.AVX2}, {&avxvnni, emulate.AVXVNNI}, {&avx512vnni, "tigerlake"}}
+}{{&avx2, emulate.AVX2}, {&avxvnni, emulate.AVXVNNI}, {&avx512vnni, emulate.AVX512VNNI}, {&avx512bf16, emulate.AVX512BF16}}
 
 // TestEmulatedCases writes calls of every function of every set for tools/asm-emulate, with what the reference makes of them.
 // Each block touches an unmapped page. There are no NaNs: which one comes out is not defined.
@@ -37,6 +37,7 @@ func TestEmulatedCases(t *testing.T) {
 		} {
 			e.mulFloat(c.name, c.tile, c.mul, c.ref)
 		}
+		e.mulRounded()
 		for _, n := range []int{0, 16, 32, 48, 80, 240} {
 			e.quantize(n)
 			e.vectors(n)
@@ -142,6 +143,28 @@ func (e emulation) mulFloat(name string, tile int, mul, ref func(out *float32, o
 			e.write(fmt.Sprintf("%s/k4=%d/tokens=%d", name, k4, tokens), mul,
 				[]emulate.Arg{emulate.Ptr("out"), emulate.Int(stride), emulate.Ptr("w"), emulate.Ptr("panel"), emulate.Int(width), emulate.Int(k4), emulate.Int(tokens)},
 				map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(w), "panel": emulate.In(panel)},
+				map[string][]byte{"out": emulate.Bytes(want)})
+		}
+	}
+}
+
+func (e emulation) mulRounded() {
+	for i, k4 := range []int{4, 8, 12} {
+		for tokens := 1; tokens <= MaxPanel; tokens++ {
+			width, stride := PanelWidth(tokens), 16*(1+tokens%3)
+			w := bf16Strip(e.r.Uint64, k4, []int{0, 3}[(i+tokens)%2])
+			panel, own := make([]float32, 4*width*k4), make([]float32, 4*width*k4)
+			for c := range tokens {
+				x := roundedActivations(e.r.Uint64, 4*k4, []int{0, 3}[(i+tokens/2)%2])
+				packRounded(panel, width, c, x)
+				e.set.packRounded(own, width, c, x)
+			}
+			out := e.floats((tokens-1)*stride + 16)
+			want := slices.Clone(out)
+			mulRoundedRef(&want[0], stride, &w[0], &panel[0], width, k4, tokens)
+			e.write(fmt.Sprintf("mulRounded/k4=%d/tokens=%d", k4, tokens), e.set.mulRounded,
+				[]emulate.Arg{emulate.Ptr("out"), emulate.Int(stride), emulate.Ptr("w"), emulate.Ptr("panel"), emulate.Int(width), emulate.Int(k4), emulate.Int(tokens)},
+				map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(w), "panel": emulate.In(own)},
 				map[string][]byte{"out": emulate.Bytes(want)})
 		}
 	}

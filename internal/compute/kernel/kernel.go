@@ -26,6 +26,11 @@ type table struct {
 	mulBF16 func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 	mulF16  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 
+	// Products of bfloat16 weights under the preset speed, and the panel that they want; see MulBF16Rounded.
+	rounded     string // how they are done, shown by `systemgemma doctor`
+	packRounded func(panel []float32, width, col int, x []float32)
+	mulRounded  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+
 	mulW8G mulGroups
 	mulW4G mulGroups
 
@@ -74,7 +79,7 @@ func choose(want string, sets []*table) (*table, error) {
 	return &reference, fmt.Errorf("%s: want one of %s (what this CPU has), found %q", envName, strings.Join(names, ", "), want)
 }
 
-// Name is the name of the set in use: reference, avx2, avxvnni, avx512vnni or neon.
+// Name is the name of the set in use: reference, avx2, avxvnni, avx512vnni, avx512bf16, neon or i8mm.
 func Name() string { return active.name }
 
 // Err reports a SYSTEMGEMMA_KERNEL that this CPU can't honour. Whoever opens a model asks first.

@@ -21,6 +21,7 @@
 #define BIT(m, n, d)    WORD $(0x6EA01C00 | (m)<<16 | (n)<<5 | (d)) // bit Vd.16b, Vn.16b, Vm.16b
 #define ADD4S(m, n, d)  WORD $(0x4EA08400 | (m)<<16 | (n)<<5 | (d)) // add Vd.4s, Vn.4s, Vm.4s
 #define SMAX16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d)) // smax Vd.16b, Vn.16b, Vm.16b
+#define CMTST8H(m, n, d) WORD $(0x4E608C00 | (m)<<16 | (n)<<5 | (d)) // cmtst Vd.8h, Vn.8h, Vm.8h
 #define EXT8(m, n, d)   WORD $(0x6E004000 | (m)<<16 | (n)<<5 | (d)) // ext Vd.16b, Vn.16b, Vm.16b, #8
 
 #define FABS(n, d)     WORD $(0x4EA0F800 | (n)<<5 | (d)) // fabs Vd.4s, Vn.4s

@@ -42,6 +42,17 @@ func mulBF16AVX512(out *float32, outStride int, w *byte, panel *float32, width, 
 func mulF16AVX512(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 
 //go:noescape
+func mulRoundedAVX2(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+
+//go:noescape
+func mulRoundedAVX512(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+
+// mulRoundedAVX512BF16 wants a panel of packPairs.
+//
+//go:noescape
+func mulRoundedAVX512BF16(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+
+//go:noescape
 func absMaxAVX2(x []float32) uint32
 
 //go:noescape

@@ -8,6 +8,7 @@ var multipliers = []multiplier{
 	{"avx2", "vpmaddubsw + vpmaddwd + vpaddd, 256 bits", 8, peakAVX2},
 	{"avxvnni", "vpdpbusd, 256 bits (VEX)", 8, peakAVXVNNI},
 	{"avx512vnni", "vpdpbusd, 512 bits", 16, peakAVX512VNNI},
+	{"avx512bf16", "vpdpbusd, 512 bits", 16, peakAVX512VNNI},
 }
 
 // runnable says whether this CPU has the multiplier's instructions.

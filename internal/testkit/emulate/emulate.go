@@ -19,6 +19,7 @@ import (
 // AVX-VNNI), so that a kernel which uses more is found.
 const (
 	AVX512VNNI = "tigerlake"
+	AVX512BF16 = "sapphire_rapids" // FP16 and AVX-VNNI too
 	AVXVNNI    = "arrow_lake"
 	AVX2       = "corei7_haswell_4770"
 )
