@@ -13,6 +13,8 @@ import (
 var (
 	// ErrContextLength: the prompt has more tokens than the context; the error says how many to remove.
 	ErrContextLength = engine.ErrContextLength
+	// ErrQueueFull: as many requests wait as Options.Queue allows; try again later.
+	ErrQueueFull = engine.ErrQueueFull
 	// ErrClosed: the model was closed.
 	ErrClosed = engine.ErrClosed
 	// ErrKVMemory: Options.KVMemory does not leave room for the request.

@@ -22,6 +22,13 @@ type GenerateOptions struct {
 	Stop []string
 	// IgnoreEOS goes on after end tokens, until MaxTokens or the end of the context.
 	IgnoreEOS bool
+	// Priority lets a request begin before waiting ones of lower priority.
+	Priority int
+	// Lookup guesses that the answer repeats what followed the same words before, in the prompt, in the answer or in
+	// Prediction, and checks guesses several at a time: the same answer, sooner where it repeats much (edits, summaries, code).
+	Lookup bool
+	// Prediction is a text that the answer is expected to resemble. It implies Lookup.
+	Prediction string
 }
 
 // Prompt is what an answer continues: text, or ids.
@@ -64,10 +71,13 @@ type Result struct {
 	Stop         string // the stop text that ended the answer, if one did
 	Seed         uint64 // that sampling used; 0 when greedy
 	Warnings     []string
-	CachedTokens int           // of the prompt, known from an earlier request
-	TTFT         time.Duration // from the call to the first token
-	Prefill      time.Duration // computing the prompt
-	Decode       time.Duration // all tokens after the first
+	CachedTokens int // of the prompt, known from an earlier request
+	// With Lookup: the tokens that were guessed, and how many of them rightly.
+	DraftedTokens, AcceptedTokens int
+	TTFT                          time.Duration // from the call to the first token
+	Queue                         time.Duration // until the request was admitted
+	Prefill                       time.Duration // computing the prompt
+	Decode                        time.Duration // all tokens after the first
 }
 
 // Generate continues a prompt without a chat template. The iteration ends with an event that has a Result, or with an error;
@@ -118,14 +128,26 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *G
 			yield(Event{ID: -1}, err)
 			return
 		}
-		req := engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew)}
+		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Token: a.token}
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
 		}
-		reason, stats, err := m.engine.Generate(ctx, req, func(t engine.Token) bool { return a.token(t, yield) })
-		if a.abandoned {
+		if o.Lookup || o.Prediction != "" {
+			req.Drafter = engine.NewLookup(m.predictionIDs(o.Prediction))
+		}
+		run, cancel := context.WithCancel(ctx)
+		defer cancel() // also of an answer whose reader wants no more
+		running, err := m.engine.Submit(run, req)
+		if err != nil {
+			yield(Event{ID: -1}, err)
 			return
 		}
+		for e := range a.events.until(running.Done()) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		reason, stats, err := running.Wait()
 		text := a.end(reason, stats, err != nil && ctx.Err() != nil)
 		if err != nil && a.result.FinishReason != FinishCancel {
 			yield(Event{ID: -1}, err)
@@ -135,17 +157,24 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *G
 	}
 }
 
-// answer is the state of one running answer.
+func (m *Model) predictionIDs(text string) []int32 {
+	if m.tok == nil || text == "" {
+		return nil
+	}
+	return m.tok.AppendText(nil, text)
+}
+
+// answer is the state of one running answer. Until the request has ended it belongs to the engine, but for events.
 type answer struct {
-	result    Result
-	start     time.Time
-	sampler   *sampler.Sampler
-	decode    func(id int32) string
-	flush     func() string
-	match     *stop.Matcher
-	text      []byte
-	stopped   bool // by a stop text
-	abandoned bool // the reader wants no more events
+	result  Result
+	start   time.Time
+	sampler *sampler.Sampler
+	decode  func(id int32) string
+	flush   func() string
+	match   *stop.Matcher
+	text    []byte
+	stopped bool // by a stop text
+	events  mailbox
 }
 
 func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
@@ -161,7 +190,7 @@ func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*
 	} else {
 		s.Seed = 0
 	}
-	a := &answer{start: time.Now(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
+	a := &answer{start: time.Now(), events: newMailbox(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
 	a.result = Result{PromptIDs: ids, Warnings: warnings, Seed: s.Seed}
 	var err error
 	if a.sampler, err = sampler.New(sampler.Params(s)); err != nil {
@@ -180,7 +209,7 @@ func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*
 }
 
 // token handles one token and says whether the answer goes on.
-func (a *answer) token(t engine.Token, yield func(Event, error) bool) bool {
+func (a *answer) token(t engine.Token) bool {
 	if len(a.result.IDs) == 0 {
 		a.result.TTFT = time.Since(a.start)
 	}
@@ -191,10 +220,8 @@ func (a *answer) token(t engine.Token, yield func(Event, error) bool) bool {
 		e.Text, a.stopped = a.match.Add(a.decode(t.ID))
 		a.text = append(a.text, e.Text...)
 	}
-	if !yield(e, nil) {
-		a.abandoned = true
-	}
-	return !a.stopped && !a.abandoned
+	a.events.put(e)
+	return !a.stopped
 }
 
 // end fills in the result and returns the text that was still held back.
@@ -208,7 +235,8 @@ func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (res
 	}
 	r := &a.result
 	r.Text, r.FinishReason, r.CachedTokens = string(a.text), FinishReason(reason), st.CachedTokens
-	r.Prefill, r.Decode = st.Prefill, st.Decode
+	r.Queue, r.Prefill, r.Decode = st.Queue, st.Prefill, st.Decode
+	r.DraftedTokens, r.AcceptedTokens = st.DraftedTokens, st.AcceptedTokens
 	if a.stopped {
 		r.FinishReason, r.Stop = FinishStop, a.match.Found()
 	}

@@ -50,8 +50,18 @@ type Options struct {
 	ContextLength int
 	// KVType is the number type of cached keys and values: f32, f16 or int8. Empty: f16 for quantised files, else f32.
 	KVType string
-	// KVMemory bounds the bytes of cached keys and values of all requests. 0: no bound but the context length.
+	// KVMemory bounds the bytes of cached keys and values of all requests. Those that don't fit beside running ones wait, and
+	// without ContextLength the context is as long as fits. 0: no bound but the context length of each.
 	KVMemory int64
+	// PrefixMemory bounds the bytes of keys and values that ended requests leave for later ones with the same beginning.
+	// 0: as much as one full context takes; -1: none.
+	PrefixMemory int64
+	// Parallel is the number of requests that run at a time, at most 128. 0: 64.
+	Parallel int
+	// Queue is the number of requests that wait beyond those; more are refused with ErrQueueFull. 0: 1024.
+	Queue int
+	// StepTokens bounds the prompt tokens computed between two tokens of running answers. 0: 32.
+	StepTokens int
 }
 
 // Model is an opened model with its text side. Safe for concurrent use.
@@ -139,7 +149,7 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 		return err
 	}
 	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
-	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength)}
+	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength), Parallel: o.Parallel, Queue: o.Queue, StepTokens: o.StepTokens, PrefixBytes: o.PrefixMemory}
 	if o.ContextLength == 0 && o.KVMemory > 0 {
 		eo.ContextLength = min(contextLength, max(1, pool.Capacity(o.KVMemory)))
 	}

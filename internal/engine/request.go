@@ -30,10 +30,10 @@ type Request struct {
 	Drafter   Drafter        // nil: no guessing
 
 	// Token is told every token of the answer, a stop token included, and ends it by returning false. It is called by the
-	// engine and must not block.
+	// engine, must not block, and is not called after the request has ended.
 	Token func(Token) bool
 	// Read, if not nil, gets the next-token logits of every prompt token from ReadFrom on, in order. It is called by the
-	// engine, must not block, and ends the request with its error.
+	// engine, must not block, ends the request with its error, and is not called after the request has ended.
 	Read     func(row int, logits []float32) error
 	ReadFrom int
 }
@@ -104,6 +104,28 @@ func (r *Running) ended() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.over
+}
+
+// tell counts a token and hands it to the request's reader, unless the request has ended: after that nobody is called.
+func (r *Running) tell(req *Request, t Token, decode time.Duration) (wanted bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return false
+	}
+	r.stats.GeneratedTokens++
+	r.stats.Decode = decode
+	return req.Token == nil || req.Token(t)
+}
+
+// read hands a row of logits to the request's reader, unless the request has ended.
+func (r *Running) read(req *Request, row int, logits []float32) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return errAbandoned
+	}
+	return req.Read(row, logits)
 }
 
 // update changes the statistics of a request that has not ended.

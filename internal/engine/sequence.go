@@ -108,7 +108,7 @@ func (s *sequence) take(pos int, logits []float32) {
 	}
 	if s.req.Read != nil && pos < s.prompt && pos >= max(s.req.ReadFrom, s.read) {
 		s.read = pos + 1
-		if s.err = s.req.Read(pos, logits); s.err != nil {
+		if s.err = s.run.read(s.req, pos, logits); s.err != nil {
 			return
 		}
 	}
@@ -153,11 +153,10 @@ func (s *sequence) settle(n int, now time.Time) {
 	})
 	for _, t := range s.sampled {
 		s.all = append(s.all, t.ID)
-		s.run.update(func(st *Stats) { st.GeneratedTokens++; st.Decode = now.Sub(s.first) })
 		if s.ended() {
 			return
 		}
-		if wanted := s.req.Token == nil || s.req.Token(t); !wanted || t.Stop {
+		if wanted := s.run.tell(s.req, t, now.Sub(s.first)); !wanted || t.Stop {
 			s.finish(ReasonStop, now)
 			return
 		}

@@ -104,7 +104,7 @@ func TestAnswersDoNotDependOnTheMix(t *testing.T) {
 	case os.Getenv("SYSTEMGEMMA_TEST_SAMPLE") != "":
 		rounds, batches = 5, 1
 	case os.Getenv("SYSTEMGEMMA_TEST_SLOW") == "":
-		rounds = 60
+		rounds = 30
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
