@@ -343,7 +343,7 @@ func TestRenderJSON(t *testing.T) {
 
 // A model without tokenizer takes and gives ids; text is an error that can be told.
 func TestWithoutTokenizer(t *testing.T) {
-	m := open(t, "internal/convert/testdata/one-layer-f32", nil)
+	m := open(t, "internal/convert/testdata/models/one-layer-f32", nil)
 	var result *systemgemma.Result
 	for e, err := range m.Generate(context.Background(), systemgemma.Prompt{IDs: []int32{2, 5}}, &systemgemma.GenerateOptions{MaxTokens: 3, IgnoreEOS: true}) {
 		if err != nil {

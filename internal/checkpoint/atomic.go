@@ -34,11 +34,11 @@ func writeAtomic(path string, write func(f *os.File) error) (err error) {
 		return err
 	}
 	renamed = true
-	return syncFolder(dir)
+	return SyncFolder(dir)
 }
 
-// syncFolder makes a rename last through a loss of power. Windows cannot do it for a folder.
-func syncFolder(dir string) error {
+// SyncFolder makes a rename in dir last through a loss of power. Windows cannot do it for a folder.
+func SyncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

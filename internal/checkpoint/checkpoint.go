@@ -9,10 +9,13 @@ package checkpoint
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
@@ -55,6 +58,8 @@ type Checkpoint struct {
 	Metadata map[string]string // what the source says about itself, for people to read
 	Notes    []string          // what was found and left out, and why that is harmless
 
+	ignoreUnknown bool // tensors that the model lacks are noted and not refused
+
 	maps []*mmap.File
 	seal *seal // checksums of a file of our own
 	int8 bool  // the folder may hold int8 weights with scales
@@ -64,11 +69,16 @@ type Checkpoint struct {
 var ErrNoWeights = errors.New("no weights in these files")
 
 // Open opens a model: a Hugging Face folder or a .gguf file, ours or another program's.
-func Open(path string) (*Checkpoint, error) { return open(path, true) }
+func Open(path string) (*Checkpoint, error) { return open(&Checkpoint{Path: path}, true) }
+
+// OpenIgnoringUnknown is Open for sources with tensors that the model of their config lacks: Notes name them.
+func OpenIgnoringUnknown(path string) (*Checkpoint, error) {
+	return open(&Checkpoint{Path: path, ignoreUnknown: true}, true)
+}
 
 // OpenText opens only what tokenizing and rendering need. Besides what Open takes, a folder without weights, a GGUF file
 // without tensors, a tokenizer.json(.gz) and a tokenizer.model will do.
-func OpenText(path string) (*Checkpoint, error) { return open(path, false) }
+func OpenText(path string) (*Checkpoint, error) { return open(&Checkpoint{Path: path}, false) }
 
 // OpenBytes opens a GGUF file that is in memory, without copying tensor data that is 64-byte aligned. name stands for the
 // path in errors. The checkpoint aliases data.
@@ -102,19 +112,51 @@ func (c *Checkpoint) ReleaseTo(t *Tensor, n int) {
 	}
 }
 
+// Expect says that t will be read soon, so that the system may begin to read a mapped source from the disk.
+func (c *Checkpoint) Expect(t *Tensor) {
+	if len(c.maps) > 0 {
+		mmap.Expect(t.Data)
+	}
+}
+
+// Maps says whether info is that of a file of weights that the checkpoint reads from.
+func (c *Checkpoint) Maps(info os.FileInfo) bool {
+	return slices.ContainsFunc(c.maps, func(m *mmap.File) bool { return os.SameFile(m.Info, info) })
+}
+
+// Identity tells sources of weights apart: names, sizes and times of change of mapped files, the bytes of others.
+func (c *Checkpoint) Identity() []byte {
+	if len(c.maps) > 0 {
+		var b []byte
+		for _, m := range c.maps {
+			b = fmt.Appendf(b, "%q %d %d\n", m.Info.Name(), m.Info.Size(), m.Info.ModTime().UnixNano())
+		}
+		return b
+	}
+	h := sha256.New() // which never returns an error
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		h.Write([]byte(name))
+		h.Write(c.Tensors[name].Data)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Matrices)) {
+		h.Write([]byte(name))
+		h.Write(c.Matrices[name].Data)
+	}
+	return h.Sum(nil)
+}
+
 // Tensor returns the parameter of that GGUF name.
 func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
 	t, ok := c.Tensors[name]
 	return t, ok
 }
 
-// open opens path, with its weights or only for its text.
-func open(path string, weights bool) (*Checkpoint, error) {
-	info, err := os.Stat(path)
+// open opens c.Path, with its weights or only for its text.
+func open(c *Checkpoint, weights bool) (*Checkpoint, error) {
+	info, err := os.Stat(c.Path)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Path: path}
 	err = mmap.Guard(func() error {
 		if info.IsDir() {
 			return c.openFolder(weights)
@@ -122,7 +164,7 @@ func open(path string, weights bool) (*Checkpoint, error) {
 		return c.openFile(weights)
 	})
 	if errors.Is(err, mmap.ErrFault) {
-		err = fmt.Errorf("%s: %w", path, err)
+		err = fmt.Errorf("%s: %w", c.Path, err)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -142,6 +184,8 @@ func (c *Checkpoint) openFile(weights bool) error {
 		err = c.openGGUF(m.Data, weights)
 	case weights && filepath.Ext(c.Path) == ".safetensors":
 		err = errors.New("want the folder that holds this file and its config.json")
+	case weights && pickled(c.Path):
+		err = errPickle
 	case weights:
 		err = fmt.Errorf("want a GGUF file or a folder with config.json and safetensors, found a file that begins with %.8q", m.Data[:min(8, len(m.Data))])
 	default:

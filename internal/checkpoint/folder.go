@@ -90,6 +90,9 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 	source, ints := map[string]Tensor{}, map[string]safetensors.Tensor{}
 	if index == nil {
 		if err := c.openShard(singleFile, source, ints); errors.Is(err, os.ErrNotExist) {
+			if c.hasPickle() {
+				return nil, fmt.Errorf("%s: %w", c.Path, errPickle)
+			}
 			return nil, fmt.Errorf("%w: %w", ErrNoWeights, err)
 		} else if err != nil {
 			return nil, err
@@ -124,6 +127,21 @@ func (c *Checkpoint) openShards() (map[string]Tensor, error) {
 		}
 	}
 	return source, joinScales(source, ints)
+}
+
+// errPickle explains why weights that are there are not read. It is no ErrNoWeights: they are there.
+var errPickle = errors.New("weights in PyTorch's pickle format (.bin, .pt, .pth) are programs that run when they are read, so they are not; " +
+	"get the safetensors of this model, or make them where you trust the file (transformers: model.save_pretrained)")
+
+// pickled says whether a file is one that torch.save writes.
+func pickled(path string) bool {
+	return slices.Contains([]string{".bin", ".pt", ".pth"}, filepath.Ext(path))
+}
+
+// hasPickle says whether the folder has weights as PyTorch pickles them.
+func (c *Checkpoint) hasPickle() bool {
+	list, err := os.ReadDir(c.Path)
+	return err == nil && slices.ContainsFunc(list, func(e os.DirEntry) bool { return pickled(e.Name()) && e.Name() != "training_args.bin" })
 }
 
 // maxIndex is the largest index in bytes; the 27B's has 43 KB.

@@ -69,6 +69,9 @@ func Parameters(c *arch.Config) []Parameter {
 	return list
 }
 
+// ErrUnknownTensor says that a source has a tensor that the model of its config lacks.
+var ErrUnknownTensor = errors.New("no part of a Gemma 2 model")
+
 // bind takes from source, whose keys are names of spec by nameOf, the parameters that the config asks for, and refuses what
 // is missing, of another shape, or unknown: a tensor that nobody uses means that the model is not what its config says.
 //
@@ -138,7 +141,11 @@ func (c *Checkpoint) refuseUnknown(rest map[string]Tensor) error {
 			c.Notes = append(c.Notes, name+": left out, it follows from rope_theta")
 			continue
 		}
-		if errs = append(errs, fmt.Errorf("tensor %.100s: no part of a Gemma 2 model with %d layers", name, c.Config.NumLayers)); len(errs) == 3 {
+		if c.ignoreUnknown {
+			c.Notes = append(c.Notes, fmt.Sprintf("tensor %.100s: ignored, it is no part of a Gemma 2 model", name))
+			continue
+		}
+		if errs = append(errs, fmt.Errorf("tensor %.100s: %w with %d layers", name, ErrUnknownTensor, c.Config.NumLayers)); len(errs) == 3 {
 			break // one would do; three show a pattern
 		}
 	}

@@ -16,7 +16,8 @@ import (
 
 // File is a file mapped read-only.
 type File struct {
-	Data  []byte // the whole file; valid until Close, and never written to
+	Data  []byte      // the whole file; valid until Close, and never written to
+	Info  os.FileInfo // as it was when the file was opened
 	unmap func() error
 }
 
@@ -53,7 +54,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
-	return &File{Data: data, unmap: unmap}, nil
+	return &File{Data: data, Info: info, unmap: unmap}, nil
 }
 
 // Close ends the mapping: every slice of Data becomes invalid. A second Close does nothing.

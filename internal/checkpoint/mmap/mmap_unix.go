@@ -29,3 +29,14 @@ func Release(data []byte) {
 		_ = unix.Madvise(whole, unix.MADV_DONTNEED) // advice only
 	}
 }
+
+// Expect says that part of a mapping will be read soon: the system begins to read it from the disk.
+func Expect(data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	page := unix.Getpagesize()
+	before := int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (page - 1) // a mapping begins on a page
+	whole := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(data)), -before)), before+len(data))
+	_ = unix.Madvise(whole, unix.MADV_WILLNEED) // advice only
+}

@@ -34,7 +34,7 @@ func run(args []string) error {
 	crew := parallel.New(runtime.GOMAXPROCS(0))
 	defer crew.Close()
 	return convert.File(context.Background(), ck, args[1], convert.Options{
-		Layout: quant.W8C, Name: "SystemGemma Mini", SystemMode: "systemgemma2", Overwrite: true,
+		Kinds: convert.Kinds{Type: quant.Spec{Layout: quant.W8C}}, Name: "SystemGemma Mini", SystemMode: "systemgemma2",
 		Provenance: map[string]string{"base": "SystemGemma Mini, trained from random weights by tools/mini", "license": "Apache-2.0"},
 	}, crew)
 }
