@@ -204,7 +204,7 @@ func TestSpreadOf(t *testing.T) {
 
 // A synthetic model answers ids with ids, the same every time, and describes itself.
 func TestOpenSynthetic(t *testing.T) {
-	types := []string{"f32", "bf16", "q8_0", "w8a8", "w8a8-g128", "q4_1", "q4_0", "w4", "nf4", "fp4"}
+	types := []string{"f32", "bf16", "q8_0", "w8a8", "w8a8-g128", "w8a8-rotated", "llm-int8", "q4_1", "q4_0", "w4", "nf4", "fp4"}
 	if sample() {
 		types = []string{"w8a8"}
 	}

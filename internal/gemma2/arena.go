@@ -3,6 +3,7 @@ package gemma2
 import (
 	"unsafe"
 
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
 )
 
@@ -24,6 +25,14 @@ func (a *arena) bytes(n int) []byte {
 }
 
 func (a *arena) floats(n int) []float32 { return offheap.Cast[float32](a.bytes(4 * n)) }
+
+func (a *arena) outliers(n int) []kernel.Outlier {
+	b := a.bytes(n * int(unsafe.Sizeof(kernel.Outlier{})))
+	if b == nil {
+		return nil
+	}
+	return unsafe.Slice((*kernel.Outlier)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}
 
 // rows returns n rows of width floats, padded.
 func (a *arena) rows(n, width int) rows {

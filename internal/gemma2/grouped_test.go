@@ -21,20 +21,11 @@ func mixed(t testing.TB) *Weights {
 	c.AlternateLayers()
 	w := random(t, c, quant.F32)
 	change := func(m **quant.Matrix, l quant.Layout, g quant.Grouping) {
-		n, block, err := quant.NewGrouped(l, g, (*m).Rows, (*m).Cols)
-		if err != nil {
-			t.Fatal(err)
+		spec := quant.Spec{Layout: l, Grouping: g}
+		if l == quant.W4L {
+			spec.Table = quant.NF4
 		}
-		t.Cleanup(func() { _ = block.Free() })
-		for i := range n.Table {
-			n.Table[i] = float32(i-8) / 8
-		}
-		row := make([]float32, n.Cols)
-		for r := range n.Rows {
-			(*m).Row(row, r)
-			n.PackRow(r, row)
-		}
-		*m = n
+		*m = repack(t, *m, spec)
 	}
 	change(&w.Embed, quant.W8G, quant.Grouping{Size: 32, HalfScales: true})
 	w.Head = w.Embed
@@ -49,6 +40,8 @@ func mixed(t testing.TB) *Weights {
 		change(&l.Down, quant.W8G, quant.Grouping{Size: 128, Mins: true, PerToken: true})
 	}
 	change(&w.Layers[0].Up, quant.W8C, quant.Grouping{})
+	w.Layers[1].Q = repack(t, w.Layers[1].Q, quant.Spec{Layout: quant.W8C, Rotation: quant.MaxRotation})
+	w.Layers[1].K = repack(t, w.Layers[1].K, quant.Spec{Layout: quant.W8C, Outliers: 3})
 	return w
 }
 

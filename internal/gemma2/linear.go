@@ -32,16 +32,17 @@ type linear struct {
 	used    int // products in use
 	strips  int // of all products
 
-	wantInt, wantFloat, wantRounded bool
-	panels                          []uint8   // [panel][k/4][width][4]
-	scales                          []float32 // [row]
-	floats                          []float32 // [panel][k][width]
-	roundeds                        []float32 // [panel], as kernel.PackRounded makes them
-	strip                           []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
-	maxCols                         int
+	wantFloat, wantRounded bool
+	floats                 []float32 // [panel][k][width]
+	roundeds               []float32 // [panel], as kernel.PackRounded makes them
+	strip                  []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
+	row                    []float32 // [worker][k]: an input that is changed before it is rounded
+	maxCols                int
 
-	groups     [3]grouped // what layouts with groups want, one for each different product
-	usedGroups int
+	channels     [3]channel // what W8C wants, one for each different product
+	usedChannels int
+	groups       [3]grouped // what layouts with groups want, likewise
+	usedGroups   int
 
 	packBody, mulBody parallel.Body
 }
@@ -51,14 +52,16 @@ type product struct {
 	out rows
 }
 
-// newLinear makes scratch for inputs of at most maxRows rows and maxCols columns.
-func newLinear(crew *parallel.Crew, o Options, scratch *arena, maxRows, maxCols int) *linear {
+// newLinear makes scratch for inputs of at most maxRows rows and maxCols columns; outliers: some matrix may have them.
+func newLinear(crew *parallel.Crew, o Options, outliers bool, scratch *arena, maxRows, maxCols int) *linear {
 	l := &linear{crew: crew, exact: o.Exact, rounded: o.Rounded, maxCols: pad16(maxCols)}
 	panels := (maxRows + kernel.MaxPanel - 1) / kernel.MaxPanel
 	size := panels * kernel.PanelSize(maxCols, kernel.MaxPanel)
-	l.panels = offheap.Cast[uint8](scratch.bytes(size))
 	l.floats, l.roundeds = scratch.floats(size), scratch.floats(size)
-	l.scales = scratch.floats(panels * kernel.MaxPanel)
+	l.row = scratch.floats(crew.Workers() * l.maxCols)
+	for i := range l.channels {
+		l.channels[i] = newChannel(scratch, panels*kernel.MaxPanel, l.maxCols, outliers)
+	}
 	for i := range l.groups {
 		l.groups[i].values = offheap.Cast[uint8](scratch.bytes(size))
 		l.groups[i].words = offheap.Cast[uint32](scratch.bytes(4 * panels * groupWords(l.maxCols)))
@@ -73,15 +76,15 @@ func newLinear(crew *parallel.Crew, o Options, scratch *arena, maxRows, maxCols 
 func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 	l.n, l.pre, l.in = n, pre, in
 	l.used = copy(l.product[:], products)
-	l.strips, l.usedGroups = 0, 0
-	l.wantInt, l.wantFloat, l.wantRounded = false, false, false
+	l.strips, l.usedChannels, l.usedGroups = 0, 0, 0
+	l.wantFloat, l.wantRounded = false, false
 	for _, p := range l.product[:l.used] {
 		l.strips += p.w.Strips()
 		switch {
 		case p.w.Layout.Grouped() && !l.exact:
 			l.wantGroup(p.w)
 		case p.w.Layout == quant.W8C && !l.exact:
-			l.wantInt = true
+			l.wantChannel(p.w)
 		case p.w.Layout == quant.BF16 && l.rounded:
 			l.wantRounded = true
 		default:
@@ -102,12 +105,7 @@ func (l *linear) size(p int) (tokens, width int) {
 	return tokens, kernel.PanelWidth(tokens)
 }
 
-// intPanel, floatPanel and roundedPanel are the parts of the scratch that panel p fills.
-func (l *linear) intPanel(p, width int) []uint8 {
-	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
-	return l.panels[at : at+l.in.stride*width]
-}
-
+// floatPanel and roundedPanel are the parts of the scratch that panel p fills.
 func (l *linear) floatPanel(p, width int) []float32 {
 	at := p * kernel.PanelSize(l.in.stride, kernel.MaxPanel)
 	return l.floats[at : at+l.in.stride*width]
@@ -119,7 +117,7 @@ func (l *linear) roundedPanel(p, width int) []float32 {
 }
 
 // pack makes panels [lo, hi).
-func (l *linear) pack(_, lo, hi int) {
+func (l *linear) pack(worker, lo, hi int) {
 	for p := lo; p < hi; p++ {
 		tokens, width := l.size(p)
 		for i := range tokens {
@@ -127,8 +125,8 @@ func (l *linear) pack(_, lo, hi int) {
 			if l.pre != nil {
 				l.pre(t)
 			}
-			if l.wantInt {
-				l.scales[t] = kernel.Quantize(l.intPanel(p, width), width, i, l.in.row(t))
+			for c := range l.usedChannels {
+				l.packChannel(worker, &l.channels[c], p, i)
 			}
 			for g := range l.usedGroups {
 				l.packGroup(&l.groups[g], p, i)
@@ -176,7 +174,7 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 		case w.Layout.Grouped() && !l.exact:
 			l.mulGroup(out, p.out.stride, w, s, panel)
 		case w.Layout == quant.W8C && !l.exact:
-			kernel.MulW8C(out, p.out.stride, strip, w.Scale[row:row+16], w.RowSum[row:row+16], l.intPanel(panel, width), width, l.scales[first:first+tokens])
+			l.mulChannel(out, p.out.stride, w, s, panel)
 		case w.Layout == quant.BF16 && l.rounded:
 			kernel.MulBF16Rounded(out, p.out.stride, strip, l.roundedPanel(panel, width), width, tokens)
 		case w.Layout == quant.BF16:

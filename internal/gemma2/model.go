@@ -105,7 +105,7 @@ func (m *Model) layOut(a *arena, o Options) {
 	m.gate, m.up = a.rows(MaxRows, c.IntermediateSize), a.rows(MaxRows, c.IntermediateSize)
 	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 	m.cos, m.sin = a.rows(MaxRows, c.HeadDim/2), a.rows(MaxRows, c.HeadDim/2)
-	m.linear = newLinear(m.crew, o, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
+	m.linear = newLinear(m.crew, o, m.weights.outliers(), a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
 	m.attention = newAttention(m, a)
 }
 

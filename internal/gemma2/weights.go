@@ -34,6 +34,18 @@ type Layer struct {
 	Down    *quant.Matrix // [hidden][intermediate]
 }
 
+// outliers says whether any matrix multiplies some activations unrounded.
+func (w *Weights) outliers() bool {
+	some := w.Head.Outliers != 0
+	for i := range w.Layers {
+		l := &w.Layers[i]
+		for _, m := range []*quant.Matrix{l.Q, l.K, l.V, l.O, l.Gate, l.Up, l.Down} {
+			some = some || m.Outliers != 0
+		}
+	}
+	return some
+}
+
 // pad16 rounds a vector's length up to what the kernels want.
 func pad16(n int) int { return (n + 15) &^ 15 }
 
@@ -56,9 +68,6 @@ func (w *Weights) Validate() error {
 		}
 		if err := m.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
-		}
-		if m.Rotation != 0 || m.Outliers != 0 {
-			return fmt.Errorf("%s: this version can't multiply %s", name, m.Spec().Name())
 		}
 		return nil
 	}

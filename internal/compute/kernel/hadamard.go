@@ -17,7 +17,7 @@ func Hadamard(x []float32, block int) {
 	}
 	scale := float32(1 / math.Sqrt(float64(block)))
 	for ; len(x) > 0; x = x[block:] {
-		hadamardRef(x[:block], scale)
+		active.hadamard(x[:block], scale)
 	}
 }
 

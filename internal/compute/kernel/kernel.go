@@ -36,6 +36,9 @@ type table struct {
 
 	expandW4L func(dst *float32, w *byte, scales, table *float32, blocks int)
 
+	hadamard    func(x []float32, scale float32) // one block
+	addOutliers func(out *float32, w *byte, wScale *float32, list *Outlier, n int)
+
 	absMax   func(x []float32) uint32
 	quantize func(dst *uint8, stride int, x []float32, scale float32)
 

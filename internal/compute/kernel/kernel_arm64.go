@@ -24,6 +24,7 @@ var neon = table{
 	name: "neon", rounded: "fused multiply-adds, 128 bits", packRounded: packRounded, mulRounded: mulRoundedNeon,
 
 	mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, expandW4L: expandW4LNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
+	hadamard: hadamardRef, addOutliers: addOutliersRef, // plain Go is near enough: a share of some percent
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
 	max: maxNeon, expSum: expSumNeon, attention: attentionNeon,

@@ -14,6 +14,7 @@ var reference = table{
 	mulW8C: mulW8CRef, mulF32: mulF32Ref, mulBF16: mulBF16Ref, mulF16: mulF16Ref,
 	rounded: "Go", packRounded: packRounded, mulRounded: mulRoundedRef,
 	mulW8G: mulW8GRef, mulW4G: mulW4GRef, expandW4L: expandW4LRef, quantizeSigned: quantizeRef, quantizeBlocks: quantizeBlocksRef,
+	hadamard: hadamardRef, addOutliers: addOutliersRef,
 	absMax: absMaxRef, quantize: quantizeRef,
 	sumSquares: sumSquaresRef, scaleMul: scaleMulRef, add: addRef, rotate: rotateRef, softcap: softcapsRef, geluMul: geluMulRef,
 	max: maxRef, expSum: expSumRef, attention: attentionReference,

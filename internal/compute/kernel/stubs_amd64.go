@@ -95,3 +95,13 @@ func geluMulAVX512(dst, gate, up []float32)
 
 //go:noescape
 func expSumAVX512(x []float32, max float32) float32
+
+// hadamardAVX2 is hadamardRef; len(x) is a power of two from 16.
+//
+//go:noescape
+func hadamardAVX2(x []float32, scale float32)
+
+// addOutliersAVX2 is addOutliersRef; n is 1 or more.
+//
+//go:noescape
+func addOutliersAVX2(out *float32, w *byte, wScale *float32, list *Outlier, n int)

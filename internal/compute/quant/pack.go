@@ -53,9 +53,8 @@ func (m *Matrix) PackRow(r int, w []float32) {
 }
 
 // packChannel rounds a row with one scale. Rotated, it is rotated before. For LLM.int8 it is rounded to half precision before,
-// and multiplied with 127 ahead of the division (golden/quant, bnb-int8).
+// and multiplied with 1/absmax, then 127, as bitsandbytes does.
 func (m *Matrix) packChannel(r int, w []float32) {
-	factor := float32(1)
 	switch {
 	case m.Rotation != 0:
 		w = slices.Clone(w)
@@ -65,19 +64,27 @@ func (m *Matrix) packChannel(r int, w []float32) {
 		for k, v := range w {
 			w[k] = half.FromF16(half.ToF16(v))
 		}
-		factor = 127
 	}
 	var top float32
 	for _, v := range w {
 		top = max(top, float32(math.Abs(float64(v))))
 	}
-	d, lane, divisor, sum := m.Strip(r/StripRows), r%StripRows, top*factor/127, int32(0)
+	m.Scale[r] = top / 127
+	divisor := m.Scale[r]
+	if m.Outliers != 0 && top != 0 {
+		inverse := 1 / top
+		for k, v := range w {
+			w[k] = float32(v*inverse) * 127
+		}
+		divisor = 1
+	}
+	d, lane, sum := m.Strip(r/StripRows), r%StripRows, int32(0)
 	for k, v := range w {
-		q := round(v*factor, divisor, -127, 127)
+		q := round(v, divisor, -127, 127)
 		d[k/4*64+4*lane+k%4] = byte(int8(q))
 		sum += int32(q)
 	}
-	m.Scale[r], m.RowSum[r] = top/127, sum
+	m.RowSum[r] = sum
 }
 
 // Row writes the weights of row r to dst as float32, len(dst) == Cols: the gather of an embedding, and what a product

@@ -15,7 +15,7 @@ var NF4 = [16]float32{
 }
 
 // FP4 is the table of bitsandbytes' 4-bit floats: 1 sign bit, 2 of exponent, 1 of mantissa, over their largest number.
-var FP4 = [16]float32{0, 0.0625 / 12, 8. / 12, 1, 4. / 12, 6. / 12, 2. / 12, 3. / 12, float32(math.Copysign(0, -1)), -0.0625 / 12, -8. / 12, -1, -4. / 12, -6. / 12, -2. / 12, -3. / 12}
+var FP4 = [16]float32{0, 0.0625 / 12, 8. / 12, 1, 4. / 12, 6. / 12, 2. / 12, 3. / 12, 0, -0.0625 / 12, -8. / 12, -1, -4. / 12, -6. / 12, -2. / 12, -3. / 12}
 
 // rounding finds the number of a table that is nearest, as bitsandbytes does: the numbers in ascending order, equal ones in
 // that of their codes, and the midpoints between neighbours; a value belongs to the first number whose upper midpoint is not
