@@ -24,12 +24,14 @@ type automaton struct {
 	lexes  map[id]*lexMask // of kLex terms
 	needs  []int32         // by state: 1 + tokens that finish it, 0 unknown
 	path   [maxPiece + 1]step
-	text   []byte // scratch
 }
 
+// A step is a state, and what walk asks of it again and again.
 type step struct {
-	state id
-	next  *[256]id
+	state    id
+	need     int32
+	nullable bool
+	next     *[256]id
 }
 
 const unknown id = -1
@@ -121,51 +123,57 @@ func (a *automaton) err() error {
 	return nil
 }
 
-// shortest appends the shortest text that completes a state, at most limit bytes of it.
-func (a *automaton) shortest(text []byte, state id, limit int) []byte {
-	for a.arena.terms[state].min > 0 && len(text) < limit {
-		best := -1
-		cuts := a.arena.cuts(state)
-		cuts.rangesOf(func(lo, hi byte) bool {
-			to := a.step(state, lo)
-			if to != fail && a.minOf(to) == a.minOf(state)-1 {
-				best = int(lo)
-			}
-			return best < 0
-		})
-		if best < 0 {
-			return text // mins of huge terms are not exact
-		}
-		text = append(text, byte(best))
-		state = a.step(state, byte(best))
-	}
-	return text
-}
-
-func (a *automaton) minOf(state id) int32 { return a.arena.terms[state].min }
-
-// maxWitness is the length of a shortest text up to which its tokens are counted; of a longer one, its bytes.
-const maxWitness = 4096
-
-// need returns a number of tokens that can complete a state. It never is more than one below that of the state before, if that
-// state's next token was one of the tokens counted: so a text that begins with enough tokens left always can be completed.
+// need returns a number of tokens that can complete a state: those of the shortest text, each of the grammar's own pieces of it cut
+// into tokens by itself. After a token that was counted it is less by one at least: so a text that begins with enough tokens left
+// can always be completed.
 func (a *automaton) need(state id) int32 {
+	t := a.arena.terms[state]
+	if t.min == 0 || t.min == infinite {
+		return t.min
+	}
 	if int(state) >= len(a.needs) {
 		a.needs = append(a.needs, make([]int32, max(int(state)+1-len(a.needs), len(a.needs)/2))...)
 	}
 	if n := a.needs[state]; n > 0 {
-		return n - 1
+		return n
 	}
-	n := a.minOf(state)
-	if n > 1 && n <= maxWitness {
-		a.text = a.shortest(a.text[:0], state, maxWitness)
-		n = 0
-		for rest := a.text; len(rest) > 0; n++ {
-			_, size := a.vocab.longestPiece(rest)
-			rest = rest[max(size, 1):]
+	n := int32(infinite)
+	switch t.kind {
+	case kSet:
+		n = 1
+	case kWords:
+		for _, w := range a.arena.lists[t.a][t.lo:t.hi] {
+			if w = w[t.b:]; len(w) == int(t.min) {
+				n = min(n, a.pieces(w))
+			}
 		}
+	case kCat:
+		n = plus(a.need(id(t.a)), a.need(id(t.b)))
+	case kAlt:
+		for _, k := range a.arena.kidsOf(&t) {
+			if a.arena.terms[k].min == t.min {
+				n = min(n, a.need(k))
+			}
+		}
+	case kAnd:
+		n = a.pieces(a.arena.shortest(state))
+	case kRep:
+		n = times(a.need(id(t.a)), t.lo)
+	case kRef:
+		n = a.need(a.arena.rules[t.a])
+	case kLex:
+		n = a.need(id(t.a))
 	}
-	a.needs[state] = n + 1
+	a.needs[state] = n
+	return n
+}
+
+// pieces returns the number of tokens of a text, if the longest is taken each time.
+func (a *automaton) pieces(text string) (n int32) {
+	for ; len(text) > 0; n++ {
+		_, size := a.vocab.longestPiece(text)
+		text = text[max(size, 1):]
+	}
 	return n
 }
 

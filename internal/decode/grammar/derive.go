@@ -167,3 +167,20 @@ func (a *arena) explore(root id) {
 		}
 	}
 }
+
+// shortest returns the shortest text of an intersection, of several the first.
+func (a *arena) shortest(n id) string {
+	text := make([]byte, 0, a.terms[n].min)
+	for a.terms[n].min > 0 {
+		c := a.cuts(n)
+		c.rangesOf(func(lo, _ byte) bool {
+			next := a.derive(n, lo)
+			if a.terms[next].min != a.terms[n].min-1 {
+				return true
+			}
+			text, n = append(text, lo), next
+			return false
+		})
+	}
+	return string(text)
+}

@@ -26,7 +26,7 @@ func (m *Matcher) Forced(tokens []int32, encode func(tokens []int32, text string
 	}
 	if !a.spell(tokens[first:], text) {
 		tokens = tokens[:first]
-		for rest := text; len(rest) > 0; {
+		for rest := string(text); len(rest) > 0; {
 			token, size := a.vocab.longestPiece(rest)
 			tokens, rest = append(tokens, token), rest[max(size, 1):]
 		}

@@ -31,13 +31,10 @@ func (m Mask) Apply(logits []float32) {
 	}
 }
 
+// A mask has one word more than a Mask: for the bit of no token.
 type mask struct {
-	bits Mask
-	// The most that is still to be said after any allowed token, in bytes, and in tokens as need counts them (-1: not known).
-	maxMin, maxNeed int32
-
-	limited bool // walk allows only tokens that leave at most left tokens to be needed, and sets maxNeed
-	left    int32
+	bits    Mask
+	maxNeed int32 // the most that need is after any of the tokens
 }
 
 // A lexMask is what a kLex term says about tokens whatever comes after it: those that stay in it, and the nodes of the vocabulary
@@ -61,19 +58,20 @@ func (m *Matcher) Mask(left int) (Mask, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if m.ended {
-		return make(Mask, len(a.newMask().bits)), nil
+		return make(Mask, a.vocab.none>>6), nil
 	}
 	found := a.mask(m.state)
 	after := int32(min(max(left, 0), Unlimited)) - 1 // tokens left after this one
-	result := found.bits
-	if after < found.maxMin && (found.maxNeed < 0 || after < found.maxNeed) && a.need(m.state) <= after+1 {
-		result = a.maskWithin(m.state, after, found)
+	if after < found.maxNeed && a.need(m.state) <= after+1 {
+		found = a.newMask()
+		a.walk(0, int32(len(a.vocab.nodes)), m.state, found, nil, after)
+		a.end(found, m.state)
 	}
-	return result, a.err()
+	return found.bits[:len(found.bits)-1], a.err()
 }
 
-func (a *automaton) newMask() mask {
-	return mask{bits: make(Mask, (len(a.vocab.pieces)+63)/64), maxNeed: -1}
+func (a *automaton) newMask() *mask {
+	return &mask{bits: make(Mask, a.vocab.none>>6+1)}
 }
 
 func (a *automaton) end(m *mask, state id) {
@@ -92,67 +90,69 @@ func (a *automaton) mask(state id) *mask {
 	if len(a.masks) >= maxMasks {
 		clear(a.masks)
 	}
-	m := a.newMask()
+	var m *mask
 	key, less := a.clamp(state)
 	switch t := a.arena.terms[key]; {
 	case key != state:
-		m = *a.mask(key)
-		m.maxMin, m.maxNeed = plus(m.maxMin, less), -1
+		c := *a.mask(key)
+		m = &c
+		m.maxNeed = plus(m.maxNeed, less)
 	case t.kind == kCat && a.arena.terms[t.a].kind == kLex:
-		a.maskLex(&m, id(t.a), id(t.b))
-		a.end(&m, state)
+		m = a.maskLex(id(t.a), id(t.b))
 	case t.kind == kLex:
-		a.maskLex(&m, state, eps)
-		a.end(&m, state)
+		m = a.maskLex(state, eps)
 	default:
-		a.walk(0, int32(len(a.vocab.nodes)), state, &m, nil)
-		a.end(&m, state)
+		m = a.newMask()
+		a.walk(0, int32(len(a.vocab.nodes)), state, m, nil, Unlimited)
 	}
-	a.masks[state] = &m
-	return &m
+	a.end(m, state)
+	a.masks[state] = m
+	return m
 }
 
-// maskLex adds the tokens of a state that begins with a kLex term.
-func (a *automaton) maskLex(m *mask, lex, rest id) {
+// maskLex returns the mask of a state that begins with a kLex term.
+func (a *automaton) maskLex(lex, rest id) *mask {
+	m, all := a.newMask(), int32(len(a.vocab.nodes))
 	key, less := a.clamp(lex)
 	l := a.lexes[key]
 	if l == nil {
 		if len(a.lexes) >= maxMasks {
 			clear(a.lexes)
 		}
-		l = &lexMask{mask: a.newMask(), atOnce: a.arena.nullable(key)}
-		a.walk(0, int32(len(a.vocab.nodes)), key, &l.mask, &l.exits)
+		l = &lexMask{mask: *a.newMask(), atOnce: a.arena.nullable(key)}
+		a.walk(0, all, key, &l.mask, &l.exits, Unlimited)
 		a.lexes[key] = l
 	}
 	if len(l.exits) > maxExits && rest != eps {
-		a.walk(0, int32(len(a.vocab.nodes)), a.arena.cat(lex, rest), m, nil)
-		return
+		a.walk(0, all, a.arena.cat(lex, rest), m, nil, Unlimited)
+		return m
 	}
 	copy(m.bits, l.bits)
-	m.maxMin = plus(plus(l.maxMin, less), a.minOf(rest))
+	m.maxNeed = plus(plus(l.maxNeed, less), a.need(rest))
 	if rest == eps {
-		return
+		return m
 	}
 	for _, n := range l.exits {
-		a.walk(n+1, a.vocab.nodes[n].skip, rest, m, nil)
+		a.walk(n+1, a.vocab.nodes[n].skip, rest, m, nil, Unlimited)
 	}
 	if l.atOnce {
 		other := a.mask(rest)
 		for i, w := range other.bits {
 			m.bits[i] |= w
 		}
-		m.maxMin = max(m.maxMin, other.maxMin)
+		m.maxNeed = max(m.maxNeed, other.maxNeed)
 	}
+	return m
 }
 
-// walk adds to m the tokens that end at nodes[first:last] and that state allows, which is that of the node above them. With exits
-// it collects the nodes at which the state's texts have ended.
-func (a *automaton) walk(first, last int32, state id, m *mask, exits *[]int32) {
+// walk adds to m the tokens that end at nodes[first:last], that state allows, which is that of the node above them, and after which
+// at most left tokens are needed. With exits it collects the nodes at which the state's texts have ended.
+func (a *automaton) walk(first, last int32, state id, m *mask, exits *[]int32, left int32) {
 	if first == last {
 		return
 	}
-	nodes, path := a.vocab.nodes, &a.path
-	path[nodes[first].depth-1] = step{state, a.table(state)}
+	nodes, path, none := a.vocab.nodes, &a.path, a.vocab.none
+	a.enter(&path[nodes[first].depth-1], state)
 	for i := first; i < last; {
 		n := &nodes[i]
 		from := &path[n.depth-1]
@@ -169,30 +169,28 @@ func (a *automaton) walk(first, last int32, state id, m *mask, exits *[]int32) {
 				continue
 			}
 		}
-		i++
-		if n.id >= 0 && (!m.limited || a.within(m, to)) {
+		at := &path[n.depth]
+		if to != at.state {
+			a.enter(at, to)
+		}
+		if at.need <= left {
 			m.bits[n.id>>6] |= 1 << (n.id & 63)
 			if n.twins {
 				a.addTwins(m, n.id)
 			}
-			m.maxMin = max(m.maxMin, a.arena.terms[to].min)
 		}
-		if i == n.skip {
-			continue
+		if at.need > m.maxNeed && n.id != none {
+			m.maxNeed = at.need
 		}
-		if to != path[n.depth].state {
-			path[n.depth] = step{to, a.table(to)}
-		}
-		if exits != nil && a.arena.nullable(to) {
+		i++
+		if exits != nil && at.nullable && i != n.skip {
 			*exits = append(*exits, i-1)
 		}
 	}
 }
 
-func (a *automaton) within(m *mask, to id) bool {
-	need := a.need(to)
-	m.maxNeed = max(m.maxNeed, need)
-	return need <= m.left
+func (a *automaton) enter(at *step, state id) {
+	*at = step{state, a.need(state), a.arena.nullable(state), a.table(state)}
 }
 
 func (a *automaton) addTwins(m *mask, token int32) {
@@ -201,19 +199,8 @@ func (a *automaton) addTwins(m *mask, token int32) {
 	}
 }
 
-// maskWithin returns those tokens of a state's mask after which at most left tokens are needed, and notes in it the most that any
-// of them leaves to be needed.
-func (a *automaton) maskWithin(state id, left int32, all *mask) Mask {
-	m := a.newMask()
-	m.limited, m.left = true, left
-	a.walk(0, int32(len(a.vocab.nodes)), state, &m, nil)
-	a.end(&m, state)
-	all.maxNeed = m.maxNeed
-	return m.bits
-}
-
 // clamp returns a term whose mask is the same but that counts no further than a token can, so that the many states of a long
-// count share one mask; and how many bytes more the original wants.
+// count share one mask; and how many tokens more the original needs.
 func (a *automaton) clamp(n id) (id, int32) { return a.clampFirst(n, 4) }
 
 // clampFirst looks at the first terms of a stack only: at most three bytes of a character stand before a count.
@@ -229,7 +216,7 @@ func (a *automaton) clampFirst(n id, terms int) (id, int32) {
 			return n, 0
 		}
 		c := a.arena.rep(id(t.a), lo, hi)
-		return c, a.minOf(n) - a.minOf(c)
+		return c, a.need(n) - a.need(c)
 	case kLex:
 		x, less := a.clampFirst(id(t.a), terms)
 		return a.arena.lex(x), less

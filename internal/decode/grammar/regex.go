@@ -23,7 +23,7 @@ func Regex(expr string) (*Grammar, error) {
 }
 
 // regex returns the term of an expression, which matches the whole text, or with search a part of it, as JSON schema's do.
-func (a *arena) regex(expr string, enc encoding, search bool) (id, error) {
+func (a *arena) regex(expr string, enc spelling, search bool) (id, error) {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return fail, fmt.Errorf("%w; want the syntax of Go's package regexp", err)
@@ -77,7 +77,7 @@ func anchors(re *syntax.Regexp) (rest *syntax.Regexp, begin, end bool) {
 
 var errAnchor = errors.New("^ and $ are supported at the beginning and end of the expression or of its outermost alternatives only")
 
-func (a *arena) regexTerm(re *syntax.Regexp, enc encoding) (id, error) {
+func (a *arena) regexTerm(re *syntax.Regexp, enc spelling) (id, error) {
 	if a.over != "" {
 		return fail, nil // reported by seal
 	}

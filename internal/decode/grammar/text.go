@@ -9,9 +9,9 @@ import (
 // validText reports whether s is UTF-8. What is generated always is.
 func validText(s string) bool { return utf8.ValidString(s) }
 
-// An encoding says how a character is written: as itself, or as a JSON string has it. Classes are sorted, disjoint pairs of a
+// A spelling says how a character is written: as itself, or as a JSON string has it. Classes are sorted, disjoint pairs of a
 // first and a last character, as in package regexp/syntax.
-type encoding interface {
+type spelling interface {
 	class(a *arena, class []rune) id
 	literal(a *arena, s []rune) id
 }

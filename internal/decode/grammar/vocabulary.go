@@ -16,6 +16,7 @@ type Vocabulary struct {
 	pieces  []string // by id
 	nodes   []node   // depth first: the nodes below nodes[i] are nodes[i+1:nodes[i].skip]
 	twins   []int32  // twins[id]: another id with the same piece, or -1; nil where there are none
+	none    int32    // the id of nodes where no piece ends: its bit is in a word after those of a mask
 	end     []int32
 	longest int // bytes
 }
@@ -23,7 +24,7 @@ type Vocabulary struct {
 // A node stands for a beginning of pieces, one byte longer than that of the node it is below.
 type node struct {
 	skip  int32 // index of the first node after this one that is not below it
-	id    int32 // the piece that ends here, or -1
+	id    int32 // the piece that ends here, or none
 	depth uint8 // bytes
 	byte  uint8 // the last of them
 	twins bool  // other ids have the same piece
@@ -38,7 +39,7 @@ func NewVocabulary(size int, piece func(id int32) string, end []int32) (*Vocabul
 	if size < 1 || size > math.MaxInt32/2 {
 		return nil, fmt.Errorf("vocabulary: has %d pieces, want 1 to %d", size, math.MaxInt32/2)
 	}
-	v := &Vocabulary{pieces: make([]string, size), end: slices.Clone(end)}
+	v := &Vocabulary{pieces: make([]string, size), end: slices.Clone(end), none: int32(size+63) &^ 63}
 	for _, id := range end {
 		if id < 0 || int(id) >= size {
 			return nil, fmt.Errorf("vocabulary: end token %d is none of its %d pieces", id, size)
@@ -70,7 +71,10 @@ func NewVocabulary(size int, piece func(id int32) string, end []int32) (*Vocabul
 		}
 	}
 	slices.SortFunc(entries, func(x, y entry) int {
-		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(v.pieces[x.id], v.pieces[y.id]), cmp.Compare(x.id, y.id))
+		if x.start != y.start {
+			return cmp.Compare(x.start, y.start)
+		}
+		return cmp.Or(cmp.Compare(v.pieces[x.id], v.pieces[y.id]), cmp.Compare(x.id, y.id))
 	})
 	nodes := 0
 	last := ""
@@ -98,7 +102,7 @@ func NewVocabulary(size int, piece func(id int32) string, end []int32) (*Vocabul
 		}
 		for d := same; d < len(s); d++ {
 			path[d] = int32(len(v.nodes))
-			v.nodes = append(v.nodes, node{id: -1, depth: uint8(d + 1), byte: s[d]})
+			v.nodes = append(v.nodes, node{id: v.none, depth: uint8(d + 1), byte: s[d]})
 		}
 		v.nodes[path[len(s)-1]].id = e.id
 		last = s
@@ -124,7 +128,7 @@ func common(x, y string) int {
 }
 
 // longestPiece returns the longest piece with which s begins. Any text of UTF-8's bytes begins with one.
-func (v *Vocabulary) longestPiece(s []byte) (id int32, size int) {
+func (v *Vocabulary) longestPiece(s string) (id int32, size int) {
 	id = -1
 	at, end := int32(0), int32(len(v.nodes))
 	for depth := 0; depth < len(s) && at < end; {
@@ -137,7 +141,7 @@ func (v *Vocabulary) longestPiece(s []byte) (id int32, size int) {
 			return id, size
 		}
 		depth++
-		if n.id >= 0 {
+		if n.id != v.none {
 			id, size = n.id, depth
 		}
 		at, end = at+1, n.skip
