@@ -27,7 +27,7 @@ type Info struct {
 	SystemModeReason string            `json:"system_mode_reason,omitempty"`
 	Sampling         *Sampling         `json:"sampling,omitempty"` // defaults from the files
 	Metadata         map[string]string `json:"metadata,omitempty"` // provenance and licence, as the files state them
-	Notes            []string          `json:"notes,omitempty"`    // what was found and left out, and why that is harmless
+	Notes            []string          `json:"notes,omitempty"`    // what was found and left out, and why that is harmless; why it can't be run
 }
 
 // Config holds the hyperparameters of a model, named as in Hugging Face's config.json.
@@ -96,6 +96,9 @@ func (t *Text) Info() Info {
 	}
 	if ck.HasConfig {
 		i.Config = configInfo(&ck.Config)
+	}
+	if err := ck.Runnable(); err != nil {
+		i.Notes = append(slices.Clip(i.Notes), fmt.Sprintf("can't be run: %v", err))
 	}
 	i.Tensors = tensorInfos(ck)
 	for _, x := range i.Tensors {

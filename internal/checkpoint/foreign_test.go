@@ -2,6 +2,8 @@ package checkpoint
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/compute/blocks"
 	"github.com/systemgemma/systemgemma/internal/testkit/golden"
 	"github.com/systemgemma/systemgemma/internal/testkit/memory"
 )
@@ -61,6 +64,69 @@ func filled(name string, fill byte, shape ...int) gguf.Source {
 		_, err := w.Write(tensorHF(name, fill, shape...).Data)
 		return err
 	}}
+}
+
+// foreignBlocks is a small file with matrices of every type of 32 weights a block, bytes counted through, halves finite.
+func foreignBlocks(t testing.TB) []byte {
+	t.Helper()
+	cfg := small()
+	cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim, cfg.NumHeads, cfg.NumKVHeads = 32, 32, 16, 2, 1
+	types := []gguf.Type{gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q8_0, gguf.IQ4_NL}
+	var tensors []gguf.Source
+	for i, s := range specs(&cfg) {
+		typ, size := gguf.F32, 4*s.shape[0]
+		if len(s.shape) == 2 {
+			typ = types[i%len(types)]
+			row, err := typ.RowSize(s.shape[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			size = row * s.shape[0]
+		}
+		tensors = append(tensors, gguf.Source{Name: s.name, Type: typ, Shape: s.shape, Write: func(w io.Writer) error {
+			data := make([]byte, size)
+			for i := range data {
+				data[i] = byte(41*i) & 0xbb
+			}
+			_, err := w.Write(data)
+			return err
+		}})
+	}
+	var b bytes.Buffer
+	if err := gguf.Write(&b, foreignEntries(&cfg), tensors); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A file that claims blocks for rows that are no whole blocks is refused, by every type's name.
+func TestForeignRefusesPartsOfBlocks(t *testing.T) {
+	data := foreign(t, small(), nil)
+	name := []byte("token_embd.weight")
+	at := bytes.LastIndex(data, name) + len(name) + 4 + 2*8 // behind the number of dimensions and both
+	if typ := binary.LittleEndian.Uint32(data[at:]); gguf.Type(typ) != gguf.BF16 {
+		t.Fatalf("found %d in place of the type", typ)
+	}
+	for _, n := range blocks.Numbers() {
+		binary.LittleEndian.PutUint32(data[at:], n)
+		f, _ := blocks.Of(n)
+		want := fmt.Sprintf("tensor token_embd.weight: %s: want rows of a multiple of %d elements, found 10", f.Name, f.Elements)
+		if _, err := OpenBytes("memory", data); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("err = %v, want %q", err, want)
+		}
+	}
+}
+
+// Every block of a file can be read through its checkpoint.
+func TestForeignBlocks(t *testing.T) {
+	c, err := OpenBytes("memory", foreignBlocks(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Runnable(); err != nil {
+		t.Error(err)
+	}
+	readEveryRow(t, c)
 }
 
 // small is tinyConfig as a file without further keys describes it.
@@ -219,6 +285,7 @@ func FuzzOpenBytes(f *testing.F) {
 		f.Add(golden.Read(f, path))
 	}
 	f.Add(foreign(f, small(), nil))
+	f.Add(foreignBlocks(f))
 	own := readFileOf(f, writeTiny(f))
 	f.Add(own)
 	f.Add(writeUnsynced(f, f.TempDir(), groupedModel(f)))

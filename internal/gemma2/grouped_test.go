@@ -42,6 +42,10 @@ func mixed(t testing.TB) *Weights {
 	change(&w.Layers[0].Up, quant.W8C, quant.Grouping{})
 	w.Layers[1].Q = repack(t, w.Layers[1].Q, quant.Spec{Layout: quant.W8C, Rotation: quant.MaxRotation})
 	w.Layers[1].K = repack(t, w.Layers[1].K, quant.Spec{Layout: quant.W8C, Outliers: 3})
+	l := &w.Layers[1] // as K types are arranged
+	change(&l.V, quant.W8G, quant.Grouping{Size: 16, Mins: true})
+	change(&l.O, quant.W4G, quant.Grouping{Size: 32, Mins: true})
+	change(&l.Gate, quant.W8G, quant.Grouping{Size: 16})
 	return w
 }
 
