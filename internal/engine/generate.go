@@ -35,8 +35,17 @@ func (e *Engine) Logits(ctx context.Context, ids []int32, out func(row int, logi
 	return e.read(ctx, ids, 0, out)
 }
 
+// States runs ids once and calls out with the hidden state of every one of them after the final norm.
+func (e *Engine) States(ctx context.Context, ids []int32, out func(row int, state []float32) error) error {
+	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, States: true})
+}
+
 func (e *Engine) read(ctx context.Context, ids []int32, from int, out func(row int, logits []float32) error) error {
-	run, err := e.Submit(ctx, &Request{Prompt: slices.Clone(ids), Read: out, ReadFrom: from})
+	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, ReadFrom: from})
+}
+
+func (e *Engine) submitRead(ctx context.Context, r *Request) error {
+	run, err := e.Submit(ctx, r)
 	if err == nil {
 		_, _, err = run.Wait()
 	}

@@ -36,6 +36,7 @@ type Request struct {
 	// engine, must not block, ends the request with its error, and is not called after the request has ended.
 	Read     func(row int, logits []float32) error
 	ReadFrom int
+	States   bool // Read gets hidden states after the final norm, and nothing is generated
 }
 
 // Reason says why an answer ended.

@@ -49,7 +49,7 @@ func (e *Engine) newSequence(ctx context.Context, r *Request) (*sequence, error)
 		}
 	}
 	s := &sequence{req: r, ctx: ctx, prompt: len(r.Prompt), limit: e.opt.ContextLength, created: time.Now()}
-	if r.Sampler == nil {
+	if r.Sampler == nil || r.States {
 		s.limit = s.prompt
 	} else if r.MaxTokens > 0 {
 		s.limit = min(s.limit, s.prompt+r.MaxTokens)
@@ -91,7 +91,7 @@ func (s *sequence) chunk(n int) gemma2.Chunk {
 	}
 	at := s.cache.Len()
 	n = min(n, s.prompt-at)
-	c := gemma2.Chunk{Cache: s.cache, Tokens: s.all[at : at+n]}
+	c := gemma2.Chunk{Cache: s.cache, Tokens: s.all[at : at+n], States: s.req.States}
 	if s.req.Read != nil {
 		c.Logits = max(0, min(n, at+n-s.req.ReadFrom))
 	}

@@ -113,7 +113,7 @@ func BenchmarkDepth(b *testing.B) {
 				for b.Loop() {
 					for i, cache := range caches {
 						start := time.Now()
-						if err := m.Forward(context.Background(), []Chunk{{cache, []int32{5}, 1}}, func(int, int, []float32) error { return nil }); err != nil {
+						if err := m.Forward(context.Background(), []Chunk{{Cache: cache, Tokens: []int32{5}, Logits: 1}}, func(int, int, []float32) error { return nil }); err != nil {
 							b.Fatal(err)
 						}
 						times[i] = append(times[i], time.Since(start).Seconds())

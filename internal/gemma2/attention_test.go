@@ -178,7 +178,7 @@ func TestBrokenKeysAndValuesGiveAnError(t *testing.T) {
 			x := make([]float32, cache.pool.dim)
 			x[3] = c.bad
 			cache.store(1, part, 0, 7, x)
-			err := m.Forward(context.Background(), []Chunk{{cache, []int32{1}, 1}}, func(int, int, []float32) error { return nil })
+			err := m.Forward(context.Background(), []Chunk{{Cache: cache, Tokens: []int32{1}, Logits: 1}}, func(int, int, []float32) error { return nil })
 			if !errors.Is(err, ErrNonFinite) {
 				t.Errorf("KV %v, part %d, %v: %v, want ErrNonFinite", c.kv, part, c.bad, err)
 			}

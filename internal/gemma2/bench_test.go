@@ -90,7 +90,7 @@ func benchmarkForward(b *testing.B, w *Weights) {
 				}
 				for first := 0; first < n; first += MaxRows {
 					chunk := tokens[first:min(n, first+MaxRows)]
-					if err := m.Forward(context.Background(), []Chunk{{cache, chunk, 1}}, func(int, int, []float32) error { return nil }); err != nil {
+					if err := m.Forward(context.Background(), []Chunk{{Cache: cache, Tokens: chunk, Logits: 1}}, func(int, int, []float32) error { return nil }); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -122,7 +122,7 @@ func TestGroupedDecodeAllocatesNothing(t *testing.T) {
 	if err := cache.reserve(500); err != nil {
 		t.Fatal(err)
 	}
-	chunks := []Chunk{{cache, []int32{7}, 1}}
+	chunks := []Chunk{{Cache: cache, Tokens: []int32{7}, Logits: 1}}
 	if n := testing.AllocsPerRun(100, func() {
 		if err := m.Forward(context.Background(), chunks, func(int, int, []float32) error { return nil }); err != nil {
 			t.Fatal(err)

@@ -103,6 +103,13 @@ func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) 
 	m.picked, m.readers = m.picked[:0], m.readers[:0]
 	first := 0
 	for i, c := range chunks {
+		if c.States {
+			if err := m.states(i, c, first, out); err != nil {
+				return err
+			}
+			first += len(c.Tokens)
+			continue
+		}
 		if c.Logits > 0 {
 			m.readers = append(m.readers, reader{chunk: i, row: len(c.Tokens) - c.Logits, from: len(m.picked), to: len(m.picked) + c.Logits})
 		}
@@ -134,6 +141,28 @@ func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) 
 	return nil
 }
 
+// states hands out the hidden states of chunk c, whose first row is row first.
+func (m *Model) states(chunk int, c Chunk, first int, out func(chunk, row int, state []float32) error) error {
+	for i := len(c.Tokens) - c.Logits; i < len(c.Tokens); i++ {
+		m.joinLast(first + i)
+		state := m.h.row(first + i)[:m.config.HiddenSize]
+		for _, x := range state {
+			if x-x != 0 {
+				return ErrNonFinite
+			}
+		}
+		if err := out(chunk, i, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joinLast ends the last layer for row t.
+func (m *Model) joinLast(t int) {
+	m.join(t, m.weights.Layers[len(m.weights.Layers)-1].PostFFNNorm, m.weights.FinalNorm)
+}
+
 // reader is who wants logits: a chunk whose rows row, row+1, ... are the picked ones [from, to).
 type reader struct {
 	chunk, row, from, to int
@@ -157,7 +186,7 @@ func (m *Model) joinPicked(t int) {
 	x, h := m.x.row(t), m.h.row(t)
 	copy(x, m.x.row(from))
 	copy(h, m.h.row(from))
-	m.join(t, m.weights.Layers[len(m.weights.Layers)-1].PostFFNNorm, m.weights.FinalNorm)
+	m.joinLast(t)
 }
 
 // capChunk is the number of logits that one part of the last loop does.

@@ -116,11 +116,12 @@ func (m *Model) Close() error { return m.scratch.Free() }
 func (m *Model) Config() *arch.Config { return m.config }
 
 // Chunk is one sequence's part of a pass: Tokens follow what Cache holds. Of the last Logits tokens the next-token logits
-// are wanted.
+// are wanted, or with States instead the hidden states after the final norm, of the hidden size.
 type Chunk struct {
 	Cache  *Cache
 	Tokens []int32
 	Logits int
+	States bool
 }
 
 // Forward runs all chunks in one pass of at most MaxRows tokens in all, adds their keys and values to their caches, and calls

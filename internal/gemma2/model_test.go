@@ -89,7 +89,7 @@ func feed(t testing.TB, m *Model, c *Cache, tokens []int32, chunk int) [][]float
 	var all [][]float32
 	for len(tokens) > 0 {
 		n := min(chunk, len(tokens))
-		err := m.Forward(context.Background(), []Chunk{{c, tokens[:n], n}}, func(_, _ int, logits []float32) error {
+		err := m.Forward(context.Background(), []Chunk{{Cache: c, Tokens: tokens[:n], Logits: n}}, func(_, _ int, logits []float32) error {
 			all = append(all, slices.Clone(logits))
 			return nil
 		})
@@ -153,7 +153,7 @@ func TestBitsDoNotDependOnTheBatch(t *testing.T) {
 			all := ids(90+s, 117, uint64(s))
 			if rest := all[cache[s].Len():]; len(rest) > 0 {
 				k := min(1+(s*7+cache[s].Len())%23, len(rest))
-				chunks, who = append(chunks, Chunk{cache[s], rest[:k], k}), append(who, s)
+				chunks, who = append(chunks, Chunk{Cache: cache[s], Tokens: rest[:k], Logits: k}), append(who, s)
 			}
 		}
 		done = len(chunks) == 0
@@ -242,7 +242,7 @@ func TestMemoryLimit(t *testing.T) {
 	pool.limit = pool.Need(64)
 	cache := pool.NewCache()
 	feed(t, m, cache, ids(64, 117, 1), 64)
-	err := m.Forward(context.Background(), []Chunk{{cache, []int32{1}, 1}}, nil)
+	err := m.Forward(context.Background(), []Chunk{{Cache: cache, Tokens: []int32{1}, Logits: 1}}, nil)
 	if !errors.Is(err, ErrKVMemory) || cache.Len() != 64 {
 		t.Errorf("65th token: %v with %d positions, want ErrKVMemory with 64", err, cache.Len())
 	}
@@ -268,7 +268,7 @@ func TestForwardRefuses(t *testing.T) {
 		"cancelled":    {cancelled, []int32{1}, 1, stop},
 	} {
 		cache := pool.NewCache()
-		err := m.Forward(c.ctx, []Chunk{{cache, c.tokens, c.logits}}, func(int, int, []float32) error { return nil })
+		err := m.Forward(c.ctx, []Chunk{{Cache: cache, Tokens: c.tokens, Logits: c.logits}}, func(int, int, []float32) error { return nil })
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || cache.Len() != 0 {
 			t.Errorf("%s: error %v, %d positions", name, err, cache.Len())
 		}
@@ -280,7 +280,7 @@ func TestBrokenWeightsGiveAnError(t *testing.T) {
 	w.Layers[1].FFNNorm = slices.Clone(w.Layers[1].FFNNorm)
 	w.Layers[1].FFNNorm[3] = float32(math.NaN())
 	m := open(t, w, 1, Options{})
-	err := m.Forward(context.Background(), []Chunk{{NewPool(&w.Config, KVF32, 0).NewCache(), []int32{1, 2}, 1}}, func(int, int, []float32) error { return nil })
+	err := m.Forward(context.Background(), []Chunk{{Cache: NewPool(&w.Config, KVF32, 0).NewCache(), Tokens: []int32{1, 2}, Logits: 1}}, func(int, int, []float32) error { return nil })
 	if !errors.Is(err, ErrNonFinite) {
 		t.Errorf("NaN in a norm: %v, want ErrNonFinite", err)
 	}
@@ -307,7 +307,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	m := open(t, w, 2, Options{})
 	cache := NewPool(&w.Config, KVI8, 0).NewCache()
 	feed(t, m, cache, ids(5, 117, 1), 5)
-	chunks := []Chunk{{cache, []int32{7}, 1}}
+	chunks := []Chunk{{Cache: cache, Tokens: []int32{7}, Logits: 1}}
 	out := func(int, int, []float32) error { return nil }
 	if err := cache.reserve(500); err != nil {
 		t.Fatal(err)
@@ -318,5 +318,45 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("one token allocates %v times", n)
+	}
+}
+
+// Hidden states are the rows that the head multiplies with, bit for bit, beside chunks that want logits too.
+func TestStates(t *testing.T) {
+	w := random(t, tiny(), quant.F32)
+	tokens := ids(90, 117, 4)
+	var want [][]float32
+	m := open(t, w, 1, Options{})
+	m.probe = func(name string, _ int, r rows, n int) {
+		for i := range n {
+			if name == "final_norm" {
+				want = append(want, slices.Clone(r.row(i)[:w.Config.HiddenSize]))
+			}
+		}
+	}
+	pool := NewPool(&w.Config, KVF32, 0)
+	logits := feed(t, m, pool.NewCache(), tokens, 90)
+	m.probe = nil
+	a, b := pool.NewCache(), pool.NewCache()
+	var got, other [][]float32
+	for at := 0; at < len(tokens); at += 30 {
+		part := tokens[at : at+30]
+		chunks := []Chunk{{Cache: a, Tokens: part, Logits: 30, States: true}, {Cache: b, Tokens: part, Logits: 30}}
+		if err := m.Forward(context.Background(), chunks, func(chunk, row int, x []float32) error {
+			if chunk == 0 {
+				got = append(got, slices.Clone(x))
+			} else {
+				other = append(other, slices.Clone(x))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.EqualFunc(got, want, slices.Equal[[]float32]) {
+		t.Error("states differ from what the head gets")
+	}
+	if !slices.EqualFunc(other, logits, slices.Equal[[]float32]) {
+		t.Error("logits differ beside a chunk that wants states")
 	}
 }

@@ -1,0 +1,62 @@
+package systemgemma_test
+
+import (
+	"context"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+func TestEmbed(t *testing.T) {
+	m := open(t, "", nil)
+	ctx := context.Background()
+	hidden := m.Info().Config.HiddenSize
+	var states [][]float32
+	ids, err := m.Tokenize("Snow is white.", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids = append([]int32{2}, ids...)
+	if err := m.HiddenStates(ctx, ids, func(i int, s []float32) error {
+		if i != len(states) {
+			t.Errorf("position %d came as number %d", i, len(states))
+		}
+		states = append(states, slices.Clone(s))
+		return nil
+	}); err != nil || len(states) != len(ids) {
+		t.Fatalf("%d states of %d tokens: %v", len(states), len(ids), err)
+	}
+	for _, c := range []struct {
+		o    systemgemma.EmbedOptions
+		norm float64 // 0: not fixed
+	}{{systemgemma.EmbedOptions{}, 1}, {systemgemma.EmbedOptions{Pooling: systemgemma.PoolLast}, 1}, {systemgemma.EmbedOptions{Raw: true}, 0}, {systemgemma.EmbedOptions{Pooling: systemgemma.PoolLast, Raw: true}, 0}} {
+		v, n, err := m.Embed(ctx, systemgemma.Prompt{Text: "Snow is white."}, &c.o)
+		if err != nil || n != len(ids) || len(v) != hidden {
+			t.Fatalf("%+v: %d numbers of %d tokens: %v", c.o, len(v), n, err)
+		}
+		square := 0.0
+		for _, x := range v {
+			square += float64(x) * float64(x)
+		}
+		if c.norm > 0 && math.Abs(square-1) > 1e-5 {
+			t.Errorf("%+v: norm %v, want 1", c.o, math.Sqrt(square))
+		}
+		if c.o.Raw && c.o.Pooling == systemgemma.PoolLast && !slices.Equal(v, states[len(states)-1]) {
+			t.Error("the last state differs from that of HiddenStates")
+		}
+		if c.o.Raw && c.o.Pooling == "" {
+			sum := 0.0
+			for _, s := range states {
+				sum += float64(s[0])
+			}
+			if math.Abs(float64(v[0])-sum/float64(len(states))) > 1e-6 {
+				t.Errorf("mean of the first numbers: %v, want %v", v[0], sum/float64(len(states)))
+			}
+		}
+	}
+	if _, _, err := m.Embed(ctx, systemgemma.Prompt{Text: "x"}, &systemgemma.EmbedOptions{Pooling: "max"}); err == nil {
+		t.Error("pooling max: want an error")
+	}
+}
