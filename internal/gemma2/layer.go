@@ -15,12 +15,12 @@ import (
 // Norms, sums and activations of a row are computed where the next product packs that row.
 func (m *Model) runLayer(l, n int) error {
 	w := &m.weights.Layers[l]
-	m.layer, m.attention.layer = w, l
+	m.attention.layer, m.linear.adapt.layer = l, l
 	pre := m.pre.first
 	if l > 0 {
 		pre = m.pre.attn
 	}
-	if err := m.linear.run(n, pre, m.h, product{w.Q, m.qkv[0]}, product{w.K, m.qkv[1]}, product{w.V, m.qkv[2]}); err != nil {
+	if err := m.linear.run(n, pre, m.h, product{w.Q, m.qkv[0], siteQ}, product{w.K, m.qkv[1], siteK}, product{w.V, m.qkv[2], siteV}); err != nil {
 		return err
 	}
 	if l > 0 {
@@ -35,17 +35,17 @@ func (m *Model) runLayer(l, n int) error {
 		return err
 	}
 	m.see("attn_heads_out", l, m.attn, n)
-	if err := m.linear.run(n, nil, m.attn, product{w.O, m.h}); err != nil {
+	if err := m.linear.run(n, nil, m.attn, product{w.O, m.h, siteO}); err != nil {
 		return err
 	}
 	m.see("attn_out", l, m.h, n)
-	if err := m.linear.run(n, m.pre.ffn, m.h, product{w.Gate, m.gate}, product{w.Up, m.up}); err != nil {
+	if err := m.linear.run(n, m.pre.ffn, m.h, product{w.Gate, m.gate, siteGate}, product{w.Up, m.up, siteUp}); err != nil {
 		return err
 	}
 	m.see("pre_ffn_norm", l, m.h, n)
 	m.see("mlp_gate", l, m.gate, n)
 	m.see("mlp_up", l, m.up, n)
-	if err := m.linear.run(n, m.pre.down, m.gate, product{w.Down, m.h}); err != nil {
+	if err := m.linear.run(n, m.pre.down, m.gate, product{w.Down, m.h, siteDown}); err != nil {
 		return err
 	}
 	m.see("mlp_act", l, m.gate, n)
@@ -66,13 +66,17 @@ func (m *Model) join(t int, post, next []float32) {
 	m.norm(t, next)
 }
 
-func (m *Model) firstNorm(t int) { m.norm(t, m.layer.AttnNorm) }
+func (m *Model) firstNorm(t int) { m.norm(t, m.normsOf(t, 0).AttnNorm) }
 
-func (m *Model) joinAttention(t int) { m.join(t, m.layer.PostAttnNorm, m.layer.FFNNorm) }
+func (m *Model) joinAttention(t int) {
+	w := m.normsOf(t, m.attention.layer)
+	m.join(t, w.PostAttnNorm, w.FFNNorm)
+}
 
 // joinFFN ends the layer before this one.
 func (m *Model) joinFFN(t int) {
-	m.join(t, m.weights.Layers[m.attention.layer-1].PostFFNNorm, m.layer.AttnNorm)
+	l := m.attention.layer
+	m.join(t, m.normsOf(t, l-1).PostFFNNorm, m.normsOf(t, l).AttnNorm)
 }
 
 func (m *Model) activate(t int) { kernel.GeluMul(m.gate.row(t), m.gate.row(t), m.up.row(t)) }
@@ -122,7 +126,8 @@ func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) 
 	defer func() { m.out = nil }()
 	for m.base = 0; m.base < len(m.picked); m.base += kernel.MaxPanel {
 		n := min(kernel.MaxPanel, len(m.picked)-m.base)
-		if err := m.linear.run(n, m.pre.head, m.h, product{m.weights.Head, m.logits}); err != nil {
+		m.planPicked(n)
+		if err := m.linear.run(n, m.pre.head, m.h, product{m.weights.Head, m.logits, siteHead}); err != nil {
 			return fmt.Errorf("head: %w", err)
 		}
 		m.see("final_norm", len(m.weights.Layers), m.h, n)
@@ -144,7 +149,7 @@ func (m *Model) head(chunks []Chunk, out func(chunk, row int, logits []float32) 
 // states hands out the hidden states of chunk c, whose first row is row first.
 func (m *Model) states(chunk int, c Chunk, first int, out func(chunk, row int, state []float32) error) error {
 	for i := len(c.Tokens) - c.Logits; i < len(c.Tokens); i++ {
-		m.joinLast(first + i)
+		m.joinLast(first+i, first+i)
 		state := m.h.row(first + i)[:m.config.HiddenSize]
 		for _, x := range state {
 			if x-x != 0 {
@@ -158,9 +163,21 @@ func (m *Model) states(chunk int, c Chunk, first int, out func(chunk, row int, s
 	return nil
 }
 
-// joinLast ends the last layer for row t.
-func (m *Model) joinLast(t int) {
-	m.join(t, m.weights.Layers[len(m.weights.Layers)-1].PostFFNNorm, m.weights.FinalNorm)
+// joinLast ends the last layer for row t, which holds what row from of the pass came to.
+func (m *Model) joinLast(t, from int) {
+	m.join(t, m.normsOf(from, len(m.weights.Layers)-1).PostFFNNorm, m.finalNormOf(from))
+}
+
+// planPicked tells the linear the adapters of the panel's n picked rows, if the pass has any.
+func (m *Model) planPicked(n int) {
+	if !m.adapted {
+		return
+	}
+	m.pickedSet = m.pickedSet[:0]
+	for _, from := range m.picked[m.base : m.base+n] {
+		m.pickedSet = append(m.pickedSet, m.rowSet[from])
+	}
+	m.linear.adapt.plan(m.linear, m.pickedSet)
 }
 
 // reader is who wants logits: a chunk whose rows row, row+1, ... are the picked ones [from, to).
@@ -186,7 +203,7 @@ func (m *Model) joinPicked(t int) {
 	x, h := m.x.row(t), m.h.row(t)
 	copy(x, m.x.row(from))
 	copy(h, m.h.row(from))
-	m.joinLast(t)
+	m.joinLast(t, from)
 }
 
 // capChunk is the number of logits that one part of the last loop does.

@@ -44,12 +44,15 @@ type linear struct {
 	groups       [3]grouped // what layouts with groups want, likewise
 	usedGroups   int
 
+	adapt adapting
+
 	packBody, mulBody parallel.Body
 }
 
 type product struct {
-	w   *quant.Matrix
-	out rows
+	w    *quant.Matrix
+	out  rows
+	site site
 }
 
 // newLinear makes scratch for inputs of at most maxRows rows and maxCols columns; outliers: some matrix may have them.
@@ -91,9 +94,15 @@ func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 			l.wantFloat = true
 		}
 	}
+	l.adapt.begin(l)
 	panels := (n + kernel.MaxPanel - 1) / kernel.MaxPanel
 	if err := l.crew.Run(panels, 1, l.packBody); err != nil {
 		return err
+	}
+	if len(l.adapt.units) > 0 {
+		if err := l.crew.Run(len(l.adapt.units), 1, l.adapt.body); err != nil {
+			return err
+		}
 	}
 	grain := max(1, min(16, l.strips/(8*l.crew.Workers())))
 	return l.crew.Run(l.strips, grain, l.mulBody)
@@ -137,6 +146,9 @@ func (l *linear) pack(worker, lo, hi int) {
 			if l.wantRounded {
 				kernel.PackRounded(l.roundedPanel(p, width), width, i, l.in.row(t))
 			}
+			if l.adapt.any {
+				l.adapt.pack(t, l.in.row(t))
+			}
 		}
 	}
 }
@@ -150,6 +162,9 @@ func (l *linear) mul(worker, lo, hi int) {
 			i++
 		}
 		l.mulStrip(worker, l.product[i], s-first)
+		if l.adapt.any {
+			l.adapt.add(l, worker, i, s-first)
+		}
 	}
 }
 

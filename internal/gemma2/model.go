@@ -52,10 +52,12 @@ type Model struct {
 	rowCache  []*Cache // whose row it is
 	rowPos    []int    // its position there
 	rowID     []int32
-	picked    []int    // rows whose logits are wanted
-	readers   []reader // who wants them
+	rowSet    []*AdapterSet // its adapters
+	pickedSet []*AdapterSet // of the picked rows in this panel
+	adapted   bool          // whether any row of this pass has adapters
+	picked    []int         // rows whose logits are wanted
+	readers   []reader      // who wants them
 	out       func(chunk, row int, logits []float32) error
-	layer     *Layer
 	base      int    // first of the picked rows in this panel
 	nonFinite []bool // per worker
 
@@ -88,6 +90,7 @@ func New(w *Weights, crew *parallel.Crew, o Options) (*Model, error) {
 	m.layOut(&arena{block: block}, o)
 
 	m.rowCache, m.rowPos, m.rowID = make([]*Cache, MaxRows), make([]int, MaxRows), make([]int32, MaxRows)
+	m.rowSet = make([]*AdapterSet, MaxRows)
 	m.picked, m.readers = make([]int, 0, MaxRows), make([]reader, 0, MaxRows)
 	m.nonFinite = make([]bool, crew.Workers())
 	m.body.embed, m.body.rotate, m.body.attend, m.body.limit, m.body.read = m.embed, m.rotate, m.attention.attend, m.capLogits, m.read
@@ -116,12 +119,14 @@ func (m *Model) Close() error { return m.scratch.Free() }
 func (m *Model) Config() *arch.Config { return m.config }
 
 // Chunk is one sequence's part of a pass: Tokens follow what Cache holds. Of the last Logits tokens the next-token logits
-// are wanted, or with States instead the hidden states after the final norm, of the hidden size.
+// are wanted, or with States instead the hidden states after the final norm, of the hidden size. Tokens are computed with
+// Adapters, of this model's NewAdapterSet; so must have been those that Cache holds.
 type Chunk struct {
-	Cache  *Cache
-	Tokens []int32
-	Logits int
-	States bool
+	Cache    *Cache
+	Tokens   []int32
+	Logits   int
+	States   bool
+	Adapters *AdapterSet
 }
 
 // Forward runs all chunks in one pass of at most MaxRows tokens in all, adds their keys and values to their caches, and calls
@@ -157,6 +162,7 @@ func (m *Model) Forward(ctx context.Context, chunks []Chunk, out func(chunk, row
 
 // admit checks the chunks, finds memory for their positions and lists their rows.
 func (m *Model) admit(chunks []Chunk) (n int, err error) {
+	m.adapted = false
 	for _, c := range chunks {
 		if n+len(c.Tokens) > MaxRows {
 			return 0, fmt.Errorf("gemma2: want at most %d tokens in a pass, found more", MaxRows)
@@ -171,22 +177,33 @@ func (m *Model) admit(chunks []Chunk) (n int, err error) {
 			if id < 0 || int(id) >= m.config.VocabSize {
 				return 0, fmt.Errorf("gemma2: token %d: want an id below %d, found %d", i, m.config.VocabSize, id)
 			}
-			m.rowID[n], m.rowCache[n], m.rowPos[n] = id, c.Cache, c.Cache.n+i
+			m.rowID[n], m.rowCache[n], m.rowPos[n], m.rowSet[n] = id, c.Cache, c.Cache.n+i, c.Adapters
 			n++
 		}
+		m.adapted = m.adapted || c.Adapters != nil
 	}
 	m.attention.plan(n)
+	if m.adapted {
+		m.linear.adapt.plan(m.linear, m.rowSet[:n])
+	} else {
+		m.linear.adapt.panels = m.linear.adapt.panels[:0]
+	}
 	return n, nil
 }
 
 // embed fills rows [lo, hi) of the residual stream with scaled embeddings, and of the rotations.
-func (m *Model) embed(_, lo, hi int) {
+func (m *Model) embed(worker, lo, hi int) {
 	half := m.config.HeadDim / 2
 	for t := lo; t < hi; t++ {
 		x := m.x.row(t)
 		clear(x[m.config.HiddenSize:]) // a pass that met a NaN leaves one there
 		x = x[:m.config.HiddenSize]
 		m.weights.Embed.Row(x, int(m.rowID[t]))
+		if s := m.rowSet[t]; s != nil {
+			a, n := &m.linear.adapt, m.x.stride
+			work := a.work[worker*a.each : (worker+1)*a.each]
+			s.embedRow(x, int(m.rowID[t]), work[:n], work[n:2*n], work[2*n:])
+		}
 		kernel.Scale(x, m.embedScale)
 		angles(m.cos.row(t)[:half], m.sin.row(t)[:half], m.freq, m.rowPos[t])
 	}

@@ -109,7 +109,7 @@ func (m *Merger) Row(name string, r int, row []float32) error {
 	s := m.scratch.Get().(*scratch)
 	defer m.scratch.Put(s)
 	for _, u := range m.copies[name] {
-		if err := u.compare(name, r, row, s.sum[:len(row)]); err != nil {
+		if err := u.Compare(name, r, row, s.sum[:len(row)]); err != nil {
 			return err
 		}
 	}
@@ -186,8 +186,11 @@ func (p *modulePart) apply(row, base []float32, r int, whole, plusOne bool, s *s
 // farthest is how much of a row's length the base may be away from an adapter's copy of it. Four bits a weight make 0.1.
 const farthest = 0.25
 
-// compare holds a row of the base to the adapter's copy. tmp has the row's length.
-func (a *Adapter) compare(name string, r int, row, tmp []float32) error {
+// Copies names the parameters of which the adapter brings a copy of the base's.
+func (a *Adapter) Copies() []string { return slices.Sorted(maps.Keys(a.copies)) }
+
+// Compare holds a row of the base to the adapter's copy of the parameter. tmp is scratch of the row's length.
+func (a *Adapter) Compare(name string, r int, row, tmp []float32) error {
 	t := a.copies[name]
 	if len(row) != t.Columns() || r < 0 || r >= t.Shape[0] {
 		return fmt.Errorf("%s: want rows 0 to %d of %d values, found row %d of %d", name, t.Shape[0]-1, t.Columns(), r, len(row))
@@ -232,6 +235,9 @@ func (m *Merger) Changes() []Change {
 
 // Names lists the parameters that Row changes, as Changes orders them.
 func (m *Merger) Names() []string { return slices.SortedFunc(maps.Keys(m.changes), compareNames) }
+
+// Names lists the parameters that the adapter changes, in the order of layers.
+func (a *Adapter) Names() []string { return slices.SortedFunc(maps.Keys(a.Modules), compareNames) }
 
 // compareNames orders blk.2 before blk.10.
 func compareNames(a, b string) int {

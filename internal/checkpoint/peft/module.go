@@ -90,6 +90,27 @@ func (m *Module) addDelta(dst, left []float32, r int, scale float32) error {
 	return nil
 }
 
+// Gains computes DoRA's factor of each row from lo on, len(out) of them: magnitude / |row of base + change|. base decodes a row
+// of the base's weights. The module must be Scaled.
+func (m *Module) Gains(out []float32, lo int, base func(dst []float32, r int)) error {
+	row, sum, left := make([]float32, m.Cols), make([]float32, m.stride()), make([]float32, m.Rank)
+	for i := range out {
+		clear(sum)
+		if err := m.addDelta(sum, left, lo+i, m.Scale); err != nil {
+			return err
+		}
+		base(row, lo+i)
+		for k, w := range row {
+			sum[k] += w
+		}
+		var err error
+		if out[i], err = m.gain(lo+i, sum[:m.Cols]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // gain is DoRA's factor of row r, whose base plus change is w: magnitude / |w|.
 func (m *Module) gain(r int, w []float32) (float32, error) {
 	norm := math.Sqrt(sumSquares(w))
