@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
 	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
 )
@@ -11,12 +12,35 @@ import (
 // entries is all metadata but the checksums.
 func (m *Model) entries() []gguf.Entry {
 	c := &m.Config
-	list := []gguf.Entry{
+	list := slices.Concat([]gguf.Entry{
 		{Key: "general.architecture", Value: "gemma2"},
 		{Key: "general.type", Value: "model"},
 		{Key: "general.name", Value: m.Name},
 		{Key: "general.alignment", Value: uint32(alignment)},
 		{Key: "general.quantization_version", Value: uint32(2)},
+	}, configEntries(c), []gguf.Entry{
+		{Key: versionKey, Value: uint32(layoutVersion)},
+		{Key: scalarKey, Value: c.QueryPreAttnScalar},
+		{Key: thetaKey, Value: c.RopeTheta},
+		{Key: globalKey, Value: c.Global},
+		{Key: tiedKey, Value: c.TieEmbeddings},
+	}, m.layoutEntries(), vocabEntries(m.Vocab), m.Generation.entries())
+	if m.ChatTemplate != "" {
+		list = append(list, gguf.Entry{Key: "tokenizer.chat_template", Value: m.ChatTemplate})
+	}
+	if m.SystemMode != "" {
+		list = append(list, gguf.Entry{Key: modeKey, Value: m.SystemMode})
+	}
+	list = append(list, gguf.Entry{Key: eosKey, Value: append([]int32{}, m.EOS...)})
+	for _, key := range slices.Sorted(maps.Keys(m.Provenance)) {
+		list = append(list, gguf.Entry{Key: provenanceKey + key, Value: m.Provenance[key]})
+	}
+	return list
+}
+
+// configEntries are the hyperparameters as GGUF's own keys say them.
+func configEntries(c *arch.Config) []gguf.Entry {
+	return []gguf.Entry{
 		{Key: "gemma2.vocab_size", Value: uint32(c.VocabSize)},
 		{Key: "gemma2.context_length", Value: uint32(c.MaxPositions)},
 		{Key: "gemma2.embedding_length", Value: uint32(c.HiddenSize)},
@@ -31,26 +55,7 @@ func (m *Model) entries() []gguf.Entry {
 		{Key: "gemma2.attn_logit_softcapping", Value: c.AttnSoftcap},
 		{Key: "gemma2.final_logit_softcapping", Value: c.FinalSoftcap},
 		{Key: "gemma2.rope.freq_base", Value: float32(c.RopeTheta)},
-		{Key: versionKey, Value: uint32(layoutVersion)},
-		{Key: scalarKey, Value: c.QueryPreAttnScalar},
-		{Key: thetaKey, Value: c.RopeTheta},
-		{Key: globalKey, Value: c.Global},
-		{Key: tiedKey, Value: c.TieEmbeddings},
 	}
-	list = append(list, m.layoutEntries()...)
-	list = append(list, vocabEntries(m.Vocab)...)
-	list = append(list, m.Generation.entries()...)
-	if m.ChatTemplate != "" {
-		list = append(list, gguf.Entry{Key: "tokenizer.chat_template", Value: m.ChatTemplate})
-	}
-	if m.SystemMode != "" {
-		list = append(list, gguf.Entry{Key: modeKey, Value: m.SystemMode})
-	}
-	list = append(list, gguf.Entry{Key: eosKey, Value: append([]int32{}, m.EOS...)})
-	for _, key := range slices.Sorted(maps.Keys(m.Provenance)) {
-		list = append(list, gguf.Entry{Key: provenanceKey + key, Value: m.Provenance[key]})
-	}
-	return list
 }
 
 // layoutEntries describes each matrix without its padding.

@@ -47,17 +47,10 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 
 // Stream is Write for tensors whose data is made as it is written.
 func Stream(w io.Writer, tensors []Source, metadata map[string]string) error {
-	header, err := appendHeader(make([]byte, 8), tensors, metadata)
+	header, err := Header(tensors, metadata)
 	if err != nil {
 		return err
 	}
-	for len(header)%8 != 0 {
-		header = append(header, ' ')
-	}
-	if len(header)-8 > maxHeader {
-		return fmt.Errorf("header: want at most %d bytes, found %d", maxHeader, len(header)-8)
-	}
-	binary.LittleEndian.PutUint64(header, uint64(len(header)-8))
 	if _, err := w.Write(header); err != nil {
 		return err
 	}
@@ -75,6 +68,22 @@ func Stream(w io.Writer, tensors []Source, metadata map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// Header is all that comes before the tensors' data, which follows in their order without gaps. Their Write may be nil.
+func Header(tensors []Source, metadata map[string]string) ([]byte, error) {
+	header, err := appendHeader(make([]byte, 8), tensors, metadata)
+	if err != nil {
+		return nil, err
+	}
+	for len(header)%8 != 0 {
+		header = append(header, ' ')
+	}
+	if len(header)-8 > maxHeader {
+		return nil, fmt.Errorf("header: want at most %d bytes, found %d", maxHeader, len(header)-8)
+	}
+	binary.LittleEndian.PutUint64(header, uint64(len(header)-8))
+	return header, nil
 }
 
 func appendHeader(b []byte, tensors []Source, metadata map[string]string) ([]byte, error) {
