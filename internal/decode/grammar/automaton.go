@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// ErrTooComplex is the error of a grammar that leads a text into more states than the limit allows.
-var ErrTooComplex = errors.New("grammar: the text has led into more states than are allowed; simplify the grammar")
+// ErrTooComplex is the error of a grammar that leads a text into more states, or needs more work for one token, than is allowed.
+var ErrTooComplex = errors.New("grammar: too many states, or too much work for one token; simplify the grammar")
 
 // An automaton is a Grammar's terms as states over a Vocabulary, found as texts reach them, with what is cached about them.
 // Matchers of one Grammar share it.
@@ -48,9 +48,9 @@ func (g *Grammar) automatonFor(v *Vocabulary) *automaton {
 	defer g.mu.Unlock()
 	if a := g.last; a != nil && a.vocab == v {
 		a.mu.Lock()
-		grown := a.arena.size() - g.arena.size()
+		fresh := a.arena.over == "" && a.arena.size()-g.arena.size() <= maxIdle
 		a.mu.Unlock()
-		if grown <= maxIdle {
+		if fresh {
 			return a
 		}
 	}
@@ -114,6 +114,12 @@ func (a *automaton) run(state id, s string) id {
 		state = a.step(state, s[i])
 	}
 	return state
+}
+
+// begin locks a for one call of a Matcher.
+func (a *automaton) begin() {
+	a.mu.Lock()
+	a.arena.work = maxStepWork
 }
 
 func (a *automaton) err() error {
@@ -200,7 +206,7 @@ func (m *Matcher) Clone() *Matcher {
 // then as before.
 func (m *Matcher) Accept(token int32) error {
 	a := m.a
-	a.mu.Lock()
+	a.begin()
 	defer a.mu.Unlock()
 	switch {
 	case token < 0 || int(token) >= len(a.vocab.pieces):
@@ -240,7 +246,7 @@ func (m *Matcher) Done() bool { return m.ended || m.state == eps }
 // Need returns a number of tokens that suffices to complete the text from here, an end token not counted. A text that starts
 // with at least as many left, and whose masks are asked for with the true number left, is complete in the end.
 func (m *Matcher) Need() (int, error) {
-	m.a.mu.Lock()
+	m.a.begin()
 	defer m.a.mu.Unlock()
 	n := m.a.need(m.state)
 	if m.ended {

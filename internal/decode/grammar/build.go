@@ -156,7 +156,10 @@ func (a *arena) rep(x id, lo, hi int32) id {
 	case lo == 1 && hi == 1:
 		return x
 	}
-	if t := &a.terms[x]; t.kind == kRep && t.lo == 0 && t.hi == unbounded && lo <= 1 {
+	if !a.terms[x].refs && a.nullable(x) {
+		lo = 0
+	}
+	if t := &a.terms[x]; t.kind == kRep && t.lo == 0 && t.hi == unbounded {
 		return x
 	}
 	return a.intern(term{kind: kRep, a: int32(x), lo: lo, hi: hi}, nil)

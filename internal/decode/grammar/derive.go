@@ -4,6 +4,9 @@ import "sort"
 
 // derive returns what may follow byte b in the texts of a term (J. Brzozowski, 1964; S. Owens et al., 2009).
 func (a *arena) derive(n id, b byte) id {
+	if a.work--; a.work < 0 {
+		return a.exceed("the steps to find out what may follow")
+	}
 	t := a.terms[n] // a copy: the slice may move
 	switch t.kind {
 	case kSet:

@@ -11,7 +11,7 @@ const maxForced = 4096
 // pieces are taken.
 func (m *Matcher) Forced(tokens []int32, encode func(tokens []int32, text string) []int32) []int32 {
 	a := m.a
-	a.mu.Lock()
+	a.begin()
 	defer a.mu.Unlock()
 	if m.ended {
 		return tokens

@@ -18,6 +18,9 @@ const (
 	maxFolds    = 50_000   // schemas that are combined with others, each time they are
 	maxRepeat   = 1 << 20  // a repetition count, a length, a number of items
 
+	maxWork     = 5_000_000 // derivatives taken to compile; some 0.5 s
+	maxStepWork = 1_000_000 // derivatives taken for one token; some 0.3 s
+
 	maxGrown = 1 << 20 // terms and their parts that texts may add to one automaton; about 40 MB
 	maxIdle  = 1 << 18 // an automaton grown beyond it is not used for new texts
 )
@@ -163,5 +166,5 @@ func (a *arena) beginsWith(root id) (rules []int32) {
 
 // matches reports whether the Grammar has a text.
 func (g *Grammar) matches(text string) bool {
-	return g.arena.clone(maxGrown).matches(g.start, text)
+	return g.arena.clone(g.arena.size()+maxGrown).matches(g.start, text)
 }

@@ -55,7 +55,7 @@ const maxExits = 8192
 // (left < Need), all that the grammar allows. It is empty after the end.
 func (m *Matcher) Mask(left int) (Mask, error) {
 	a := m.a
-	a.mu.Lock()
+	a.begin()
 	defer a.mu.Unlock()
 	if m.ended {
 		return make(Mask, a.vocab.none>>6), nil

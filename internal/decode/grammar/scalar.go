@@ -109,7 +109,6 @@ func (c *compiler) characters(f *facts, canonical bool) (id, error) {
 	if len(f.patterns)+len(f.formats) == 0 {
 		return n, nil
 	}
-	limited := f.minLength > 0 || f.maxLength < unbounded
 	for _, list := range [][]*value{f.patterns, f.formats} {
 		for _, v := range list {
 			expr, ok := v.text, true
@@ -125,14 +124,28 @@ func (c *compiler) characters(f *facts, canonical bool) (id, error) {
 			if err != nil {
 				return fail, refuse(v, "%v", err)
 			}
-			if limited {
-				n = c.and(n, x)
-			} else {
-				n, limited = x, true
-			}
+			n = c.both(n, x)
 		}
 	}
 	return n, nil
+}
+
+// both returns what matches n, which the lengths and patterns seen so far allow, and x, that of one more pattern. Where x is as
+// short as n demands anyhow, or both are characters repeated, there is nothing to combine.
+func (c *compiler) both(n, x id) id {
+	length, t := c.terms[n], c.terms[x]
+	if length.kind == kRep && c.single[id(length.a)] && length.a == int32(jsonText{}.class(c.arena, anyRune)) {
+		if c.most(x) <= length.hi && (length.lo == 0 || length.lo == 1 && t.min > 0) || length.lo == 0 && length.hi == unbounded {
+			return x
+		}
+		if t.kind == kRep && c.single[id(t.a)] {
+			if lo, hi := max(t.lo, length.lo), min(t.hi, length.hi); lo <= hi {
+				return c.rep(id(t.a), lo, hi)
+			}
+			return fail
+		}
+	}
+	return c.and(n, x)
 }
 
 // javascript turns \uHHHH, which JavaScript's regular expressions have, into what Go's have for it.

@@ -11,19 +11,19 @@ import (
 )
 
 type person struct {
-	Name    string `json:"name"`
-	Age     uint8  `json:"age,omitempty"`
-	Hidden  string `json:"-"`
-	private int
-	Born    time.Time          `json:"born,omitzero"`
-	Tags    []string           `json:"tags"`
-	Scores  map[string]float64 `json:"scores"`
-	Friend  *person            `json:"friend"`
-	Code    [2]int16
-	Data    []byte          `json:"data"`
-	Raw     json.RawMessage `json:"raw"`
-	Any     any             `json:"any"`
-	Wait    time.Duration
+	Name   string `json:"name"`
+	Age    uint8  `json:"age,omitempty"`
+	Hidden string `json:"-"`
+	hidden int
+	Born   time.Time          `json:"born,omitzero"`
+	Tags   []string           `json:"tags"`
+	Scores map[string]float64 `json:"scores"`
+	Friend *person            `json:"friend"`
+	Code   [2]int16
+	Data   []byte          `json:"data"`
+	Raw    json.RawMessage `json:"raw"`
+	Any    any             `json:"any"`
+	Wait   time.Duration
 	place
 }
 
@@ -48,8 +48,8 @@ func TestSchemaOf(t *testing.T) {
 		{reflect.TypeFor[[]int8](), `{"type":"array","items":{"type":"integer","minimum":-128,"maximum":127}}`},
 		{reflect.TypeFor[*bool](), `{"anyOf":[{"type":"boolean"},{"type":"null"}]}`},
 		{reflect.TypeFor[struct {
-			A string `json:"a\""` // not a name for encoding/json
-			B int    `json:"é,omitempty"`
+			A string
+			B int `json:"é,omitempty"`
 		}](), `{"type":"object","properties":{"A":{"type":"string"},"é":{"type":"integer"}},"required":["A"],"additionalProperties":false}`},
 		{reflect.TypeFor[list](), `{"$ref":"#/$defs/list","$defs":{"list":{"type":"array","items":{"$ref":"#/$defs/list"}}}}`},
 		{reflect.TypeFor[place](), `{"$ref":"#/$defs/place","$defs":{"place":{"type":"object","properties":{"City":{"type":"string"},"name":{"type":"string"}},"required":["City","name"],"additionalProperties":false}}}`},
@@ -63,6 +63,7 @@ func TestSchemaOf(t *testing.T) {
 
 // Every text that satisfies a type's schema decodes into it, with all fields known.
 func TestSchemaOfDecodes(t *testing.T) {
+	_ = person{}.hidden
 	for _, value := range []any{
 		&person{}, &list{}, &map[string]*place{}, &pair[pair[int, bool], *pair[string, [3]uint32]]{}, new(uint64), new(json.Number),
 	} {

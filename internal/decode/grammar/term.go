@@ -57,14 +57,17 @@ type arena struct {
 	setIndex  map[byteSet]int32
 	wordIndex map[string]id
 
+	single map[id]bool // terms of one character of a JSON string each
+
 	sealed    bool // the mins of rules are known
 	exploring bool
 	limit     int    // on terms and kids
+	work      int    // derivatives that may still be taken
 	over      string // what went over a limit, or ""; results are wrong from then on
 }
 
 func newArena(limit int) *arena {
-	a := &arena{limit: limit, setIndex: map[byteSet]int32{}, wordIndex: map[string]id{}, slots: make([]id, 1<<8)}
+	a := &arena{limit: limit, work: maxWork, setIndex: map[byteSet]int32{}, wordIndex: map[string]id{}, single: map[id]bool{}, slots: make([]id, 1<<8)}
 	a.terms = append(a.terms, term{kind: kFail, min: infinite}, term{kind: kEps})
 	return a
 }
@@ -226,4 +229,33 @@ func (a *arena) nullable(n id) bool {
 	default:
 		return t.min == 0
 	}
+}
+
+// most returns the bytes of the longest text of a term without rules, or huge if there is none.
+func (a *arena) most(n id) int32 {
+	switch t := &a.terms[n]; t.kind {
+	case kEps:
+		return 0
+	case kSet:
+		return 1
+	case kWords:
+		m := int32(0)
+		for _, w := range a.lists[t.a][t.lo:t.hi] {
+			m = max(m, int32(len(w))-t.b)
+		}
+		return m
+	case kCat:
+		return plus(a.most(id(t.a)), a.most(id(t.b)))
+	case kAlt:
+		m := int32(0)
+		for _, k := range a.kidsOf(t) {
+			m = max(m, a.most(k))
+		}
+		return m
+	case kRep:
+		if t.hi != unbounded {
+			return times(a.most(id(t.a)), t.hi)
+		}
+	}
+	return huge
 }

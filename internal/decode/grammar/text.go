@@ -66,10 +66,11 @@ func (jsonText) class(a *arena, class []rune) id {
 		}
 	}
 	plain := plainText{}.class(a, without(class, mustEscape))
-	if len(escapes) == 0 {
-		return plain
+	if len(escapes) > 0 {
+		plain = a.alt(plain, a.words(escapes))
 	}
-	return a.alt(plain, a.words(escapes))
+	a.single[plain] = true
+	return plain
 }
 
 // without returns class less the characters of minus.
