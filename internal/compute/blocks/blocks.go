@@ -1,5 +1,5 @@
 // Package blocks owns the quantised element types of GGUF: how 32 or 256 weights of a row lie in a block of bytes, and what
-// each weight is worth. Whatever decodes or encodes blocks stands here, type beside type.
+// each weight is worth. Whatever decodes blocks stands here, type beside type; gguf.Type.EncodeRow encodes some of them.
 //
 // Every type has one meaning: a weight is scale*q, or scale*q + min, where q is a small integer and scale and min belong to
 // 16 or 32 consecutive weights. In the K types both are products of a half-precision number and a small integer. All these

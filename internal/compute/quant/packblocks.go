@@ -16,7 +16,11 @@ var (
 )
 
 // BlockFormat is the layout that keeps every bit of blocks of a type: codes of 4 bits in W4G, others in W8G, with the type's
-// own groups. Scales that are products of two numbers are stored as float32, where they are exact.
+// own groups. Scales that are products of two numbers are stored as float32, where they are exact, so that these types take
+// more memory than in their file: bits per weight, in the file and here,
+//
+//	Q2_K 2.6, 12    Q3_K 3.4, 10    Q4_K 4.5, 6    Q5_K 5.5, 10    Q6_K 6.6, 10    IQ4_XS 4.3, 9
+//	Q5_0 5.5, 8.5   Q5_1 6, 9       IQ4_NL 4.5, 8.5                Q8_0, Q4_0, Q4_1 the same
 func BlockFormat(f *blocks.Format) (Layout, Grouping) {
 	g := Grouping{Size: f.Group, HalfScales: f.Half, Mins: f.Mins}
 	if f.Bits == 4 {
@@ -35,34 +39,40 @@ func (m *Matrix) PackBlocks(s int, f *blocks.Format, data []byte) {
 	}
 	d, rowBytes := m.Strip(s), len(data)/rows
 	scales, mins := m.StripScales(s)
-	groups, codeBytes := f.Elements/f.Group, StripRows*f.Elements*f.Bits/8
 	var b blocks.Block
-	for i := range m.Cols / f.Elements { // all rows of a block before the next: what is written stays in the nearest cache
+	const near = 1024 // columns of each row before the next row's: source and strip stay in the nearest cache
+	for first := 0; first < m.Cols; first += near {
 		for lane := range rows {
-			block := data[lane*rowBytes+i*f.Bytes:][:f.Bytes]
-			f.Unpack(&b, block)
-			codes, tiles := b.Codes[:f.Elements], d[i*codeBytes+4*lane:]
-			switch {
-			case f.Bits == 8:
-				putBytes(tiles, codes)
-			case f.Mins:
-				putNibbles(tiles, codes)
-			default:
-				putSignedNibbles(tiles, codes)
-			}
-			first := i*groups*StripRows + lane
-			if f.Half { // one group, whose scale and minimum come first: as they are
-				copy(scales[2*first:2*first+2], block)
-				if f.Mins {
-					copy(mins[2*first:2*first+2], block[2:])
-				}
-				continue
-			}
-			putScales(scales[4*first:], b.Scales[:groups])
-			if f.Mins {
-				putScales(mins[4*first:], b.Mins[:groups])
+			for k := first; k < min(first+near, m.Cols); k += f.Elements {
+				m.packBlock(d, scales, mins, lane, k, f, &b, data[lane*rowBytes+k/f.Elements*f.Bytes:][:f.Bytes])
 			}
 		}
+	}
+}
+
+// packBlock writes one block, which begins at column k of a row. b is scratch.
+func (m *Matrix) packBlock(d, scales, mins []byte, lane, k int, f *blocks.Format, b *blocks.Block, block []byte) {
+	f.Unpack(b, block)
+	codes, tiles := b.Codes[:f.Elements], d[StripRows*k*f.Bits/8+4*lane:]
+	switch {
+	case f.Bits == 8:
+		putBytes(tiles, codes)
+	case f.Mins:
+		putNibbles(tiles, codes)
+	default:
+		putSignedNibbles(tiles, codes)
+	}
+	first, groups := k/f.Group*StripRows+lane, f.Elements/f.Group
+	if f.Half { // one group, whose scale and minimum come first: as they are
+		copy(scales[2*first:2*first+2], block)
+		if f.Mins {
+			copy(mins[2*first:2*first+2], block[2:])
+		}
+		return
+	}
+	putScales(scales[4*first:], b.Scales[:groups])
+	if f.Mins {
+		putScales(mins[4*first:], b.Mins[:groups])
 	}
 }
 
