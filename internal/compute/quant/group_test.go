@@ -2,9 +2,12 @@ package quant
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/systemgemma/systemgemma/internal/compute/half"
 )
 
 // groupings draws one that the layout allows, with a number of columns that it divides.
@@ -45,6 +48,7 @@ func TestGroupedRowGivesBackWhatWasPacked(t *testing.T) {
 			scales, _ := m.StripScales(r / StripRows)
 			for k, v := range w {
 				scale := float64(m.scale(scales, k/g.Size*StripRows+r%StripRows))
+				scale = math.Abs(scale)
 				limit := 0.5001 * scale
 				if g.HalfScales || g.Mins {
 					limit = 1.01*scale + 3*0x1p-10 // scale and minimum in half precision; two roundings to integers
@@ -137,6 +141,38 @@ func TestValidateNamesTheGroupFault(t *testing.T) {
 	}{{W4G, Grouping{Size: 16}, 64}, {W8G, Grouping{Size: 16}, 48}, {W8G, Grouping{Size: 512}, 256}, {W8C, Grouping{Size: 32}, 64}, {W4L, Grouping{Size: 32}, 64}, {W4L, TableGrouping, 96}, {W8G, Grouping{}, 64}} {
 		if _, _, err := NewGrouped(c.l, c.g, 16, c.cols); err == nil {
 			t.Errorf("NewGrouped(%s) with %d columns: want an error", (Spec{Layout: c.l, Grouping: c.g}).Format(), c.cols)
+		}
+	}
+}
+
+// The scale that is searched for loses no more than the one of the largest weight, by squared error, and no number that is none
+// passes for a zero.
+func TestBestScale(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(rapid.Float32Range(-3, 3), 32, 32).Draw(t, "x")
+		noise := func(scale float32) (sum float64) {
+			for _, v := range x {
+				sum += math.Pow(float64(v)-float64(scale)*float64(round(v, scale, -8, 7)), 2)
+			}
+			return sum
+		}
+		scale := bestScale(x)
+		if plain := half.FromF16(half.ToF16(max(slices.Max(x), -slices.Min(x)) / 7)); noise(scale) > 1.0001*noise(plain)+1e-12 {
+			t.Fatalf("scale %v loses %g, %v would lose %g", scale, noise(scale), plain, noise(plain))
+		}
+	})
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, c := range []struct {
+		x    []float32
+		want func(scale float32) bool
+	}{
+		{make([]float32, 32), func(s float32) bool { return s == 0 }},
+		{[]float32{1e-30, -1e-30}, func(s float32) bool { return s == 0 }},
+		{[]float32{1, nan, 2}, func(s float32) bool { return s != s }},
+		{[]float32{1, -inf}, func(s float32) bool { return math.IsInf(float64(s), 0) }},
+	} {
+		if got := bestScale(c.x); !c.want(got) {
+			t.Errorf("bestScale(%v) = %v", c.x, got)
 		}
 	}
 }

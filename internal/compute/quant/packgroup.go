@@ -7,7 +7,8 @@ import (
 // packGroups rounds a row of floats, one group after the other, by the formulas of golden/quant (group.*). Each scale is
 // rounded to the type in which it is stored before a weight is divided by it.
 //
-//	without minima: scale = absmax / 127 (W4G: 7), q = x/scale, half to even, within ±127 (±7)
+//	without minima: scale = absmax / 127 (W4G: 7), q = x/scale, half to even, within ±127 (±7); W4G with half-precision
+//	                scales, which no such formula fixes, takes the scale that is best for its group (bestScale), and -8 to 7
 //	with minima:    lo = min(x, 0), hi = max(x, 0), scale = (hi-lo) / 255 (15), zero = -lo/scale, half to even,
 //	                q = x/scale, half to even, + zero, within 0 to 255 (15); the minimum is -zero*scale
 //
@@ -26,18 +27,23 @@ func (m *Matrix) packGroups(r int, w []float32) {
 }
 
 func (m *Matrix) packSymmetric(d []byte, lane, first int, x []float32, scales []byte, i int) {
-	limit, zero := 127, 0
+	lo, hi, zero := -127, 127, 0
 	if m.Layout == W4G {
-		limit, zero = 7, 8
+		lo, hi, zero = -7, 7, 8
 	}
-	var top float32
-	for _, v := range x {
-		top = max(top, float32(math.Abs(float64(v))))
+	if m.Layout == W4G && m.Grouping.HalfScales {
+		lo = -8
+		m.setScale(scales, i, bestScale(x))
+	} else {
+		var top float32
+		for _, v := range x {
+			top = max(top, float32(math.Abs(float64(v))))
+		}
+		m.setScale(scales, i, top/float32(hi))
 	}
-	m.setScale(scales, i, top/float32(limit))
 	scale := m.scale(scales, i)
 	for k, v := range x {
-		m.setCode(d, lane, first+k, zero+round(v, scale, -limit, limit))
+		m.setCode(d, lane, first+k, zero+round(v, scale, lo, hi))
 	}
 }
 

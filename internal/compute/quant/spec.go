@@ -272,3 +272,13 @@ func (s Spec) Bytes(rows, cols int) int64 {
 	}
 	return n
 }
+
+// Embedding is the kind that suits the embedding of a model whose other matrices are of kind s, unless someone asks for another
+// one: s, but plain w8a8 for w4. A tied embedding is the head too, and with 4 bits it loses as much as all layers together: on
+// Mini w4 keeps the best id in 98.7 % of places with it, and in 99.3 % without.
+func (s Spec) Embedding() Spec {
+	if s.Layout == W4G && s.Grouping.PerToken {
+		return Spec{Layout: W8C}
+	}
+	return s
+}
