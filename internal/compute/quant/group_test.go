@@ -53,6 +53,9 @@ func TestGroupedRowGivesBackWhatWasPacked(t *testing.T) {
 				if g.HalfScales || g.Mins {
 					limit = 1.01*scale + 3*0x1p-10 // scale and minimum in half precision; two roundings to integers
 				}
+				if l == W4G && g.HalfScales && !g.Mins {
+					limit = 2 * scale // the scale with the least squared error may cut off the largest weights
+				}
 				if math.Abs(float64(got[k]-v)) > limit {
 					t.Fatalf("%s row %d column %d: %v became %v, scale %v", (Spec{Layout: l, Grouping: g}).Format(), r, k, v, got[k], scale)
 				}
