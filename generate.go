@@ -236,6 +236,7 @@ func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (res
 	r := &a.result
 	r.Text, r.FinishReason, r.CachedTokens = string(a.text), FinishReason(reason), st.CachedTokens
 	r.Queue, r.Prefill, r.Decode = st.Queue, st.Prefill, st.Decode
+	r.Warnings = append(r.Warnings, st.Warnings...)
 	r.DraftedTokens, r.AcceptedTokens = st.DraftedTokens, st.AcceptedTokens
 	if a.stopped {
 		r.FinishReason, r.Stop = FinishStop, a.match.Found()

@@ -2,6 +2,7 @@ package systemgemma
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -56,6 +57,11 @@ type Options struct {
 	// PrefixMemory bounds the bytes of keys and values that ended requests leave for later ones with the same beginning.
 	// 0: as much as one full context takes; -1: none.
 	PrefixMemory int64
+	// PromptCache is a folder where ended requests leave their keys and values for later runs of the program, so that a system
+	// prompt or conversation is computed once. Files are readable by their owner only: they tell the conversation. Empty: none.
+	PromptCache string
+	// PromptCacheBytes bounds this model's files there, of which the least recently used are deleted. 0: 2 GiB.
+	PromptCacheBytes int64
 	// Parallel is the number of requests that run at a time, at most 128. 0: 64.
 	Parallel int
 	// Queue is the number of requests that wait beyond those; more are refused with ErrQueueFull. 0: 1024.
@@ -150,11 +156,23 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 	}
 	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
 	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength), Parallel: o.Parallel, Queue: o.Queue, StepTokens: o.StepTokens, PrefixBytes: o.PrefixMemory}
+	if o.PromptCache != "" {
+		eo.StoreDir, eo.StoreBytes, eo.ModelID = o.PromptCache, o.PromptCacheBytes, modelID(ck, o.Preset, m.kv)
+	}
 	if o.ContextLength == 0 && o.KVMemory > 0 {
 		eo.ContextLength = min(contextLength, max(1, pool.Capacity(o.KVMemory)))
 	}
 	m.engine, err = engine.New(m.model, pool, eo)
 	return err
+}
+
+// kvVersion changes whenever keys and values of the same model and prompt do, or how they are stored.
+const kvVersion = 1
+
+// modelID tells apart what may not share keys and values: models (by the names, sizes and times of their files), arithmetics and
+// types of numbers.
+func modelID(ck *checkpoint.Checkpoint, preset Preset, kv gemma2.KVType) [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%d\n%q\n%s\n%x\n%+v", kvVersion, preset, kv, ck.Identity(), ck.Config))
 }
 
 // kvType chooses the number type of cached keys and values (docs/design.md section 6).
@@ -175,9 +193,9 @@ func kvType(o *Options, ck *checkpoint.Checkpoint) (gemma2.KVType, error) {
 
 // Close waits for running answers and frees the model's memory. Later calls fail with ErrClosed.
 func (m *Model) Close() error {
-	m.engine.Close()
+	err := m.engine.Close()
 	m.free()
-	return m.Text.Close()
+	return errors.Join(err, m.Text.Close())
 }
 
 // free releases what newModel made, as far as it came.

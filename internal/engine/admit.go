@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/gemma2"
@@ -69,6 +70,7 @@ func (e *Engine) match(s *sequence, most int) (from source, n int) {
 // start gives s a cache, with the longest beginning that is known, and a place among the running requests. It reports false
 // when memory must be given back first, which running requests will do.
 func (e *Engine) start(s *sequence) bool {
+	e.recall(s)
 	from, n := e.match(s, s.reusable())
 	s.cache = e.pool.NewCache()
 	if from.entry >= 0 {
@@ -105,6 +107,21 @@ func (e *Engine) start(s *sequence) bool {
 	}
 	e.running = append(e.running, s)
 	return true
+}
+
+// recall takes a stored beginning of s's prompt among the known ones, if it is longer than those.
+func (e *Engine) recall(s *sequence) {
+	if e.store == nil {
+		return
+	}
+	_, have := e.match(s, s.reusable())
+	tokens, c, err := e.store.load(s.all, s.reusable(), have)
+	if err = errors.Join(err, e.store.failed()); err != nil {
+		s.run.update(func(st *Stats) { st.Warnings = append(st.Warnings, err.Error()) })
+	}
+	if c != nil {
+		e.prefix.add(tokens, c)
+	}
 }
 
 // growth is the most memory that s may still take.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ type Options struct {
 	Queue         int   // requests that wait beyond those; 0: 1024
 	StepTokens    int   // prompt tokens in a step while answers are being generated: bounds the time between their tokens; 0: 32
 	PrefixBytes   int64 // memory of KV pages that finished requests leave for later ones; 0: as one full context takes; -1: none
+
+	StoreDir   string   // folder where finished requests leave theirs for later runs; empty: none
+	StoreBytes int64    // of all its files for this model; 0: 2 GiB
+	ModelID    [32]byte // tells models, and arithmetics, apart there
 }
 
 // Engine runs requests on one model. Safe for concurrent use.
@@ -48,7 +53,8 @@ type Engine struct {
 		rows, abandoned int // all, and those that nobody wants any more
 	}
 	breakOff breakOff       // ends the pass under way
-	active   sync.WaitGroup // unfinished requests and the loop
+	active   sync.WaitGroup // unfinished requests, the loop and files being written
+	store    *store         // nil: none
 
 	// Of the loop's goroutine alone:
 	running []*sequence // in the order of admission
@@ -80,20 +86,35 @@ func New(m *gemma2.Model, pool *gemma2.Pool, o Options) (*Engine, error) {
 	if o.PrefixBytes == 0 {
 		o.PrefixBytes = pool.Need(o.ContextLength)
 	}
-	return &Engine{model: m, pool: pool, opt: o}, nil
+	e := &Engine{model: m, pool: pool, opt: o}
+	if o.StoreDir != "" {
+		if o.StoreBytes == 0 {
+			o.StoreBytes = 2 << 30
+		}
+		var err error
+		if e.store, err = openStore(o.StoreDir, o.ModelID, o.StoreBytes, pool, o.ContextLength); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
 }
 
 // ContextLength is the number of positions that a request may use.
 func (e *Engine) ContextLength() int { return e.opt.ContextLength }
 
-// Close waits for running requests and frees all caches. Later requests fail with ErrClosed.
-func (e *Engine) Close() {
+// Close waits for running requests and frees all caches. Later requests fail with ErrClosed. The error is that of a cache
+// that could not be stored.
+func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
 	e.active.Wait()
 	e.prefix.evictAll()
 	e.pool.Close()
+	if e.store != nil {
+		return e.store.failed()
+	}
+	return nil
 }
 
 // Submit queues a request, which then runs until it ends or ctx does.
@@ -205,10 +226,29 @@ func (e *Engine) retire(s *sequence) {
 	if n := len(s.all); s.cache.Len() > n {
 		s.cache.Truncate(n) // guesses after the last token
 	}
+	e.keep(s.all[:s.cache.Len()], s.cache)
 	e.prefix.add(s.all[:s.cache.Len()], s.cache)
 	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
 	}
 	e.active.Done()
+}
+
+// keep stores a copy of a cache, which shares its pages, beside what the loop goes on to do.
+func (e *Engine) keep(tokens []int32, c *gemma2.Cache) {
+	if e.store == nil || !e.store.begin(tokens) {
+		return
+	}
+	tokens = slices.Clone(tokens)
+	f, err := c.Fork(len(tokens))
+	if err != nil { // memory for a page is short: whole pages need none
+		tokens = tokens[:len(tokens)/gemma2.PageTokens*gemma2.PageTokens]
+		f, _ = c.Fork(len(tokens))
+	}
+	e.active.Add(1)
+	go func() {
+		defer e.active.Done()
+		e.store.save(tokens, f)
+	}()
 }
 
 // Load is what an engine is doing.

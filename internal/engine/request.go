@@ -66,6 +66,7 @@ type Stats struct {
 	Queue           time.Duration // from the call to the first step
 	Prefill         time.Duration // from there to the first logits
 	Decode          time.Duration // from there to the last token
+	Warnings        []string      // what went wrong without harm to the answer
 }
 
 // Running is a request under way.

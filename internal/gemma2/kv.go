@@ -60,7 +60,7 @@ func (c *Cache) CanTruncate(n int) bool {
 	if n < 0 || n > c.n {
 		return false
 	}
-	for i := max(0, n-c.pool.window+1) / PageTokens; i*PageTokens < n; i++ {
+	for i := c.pool.Sees(n); i*PageTokens < n; i++ {
 		if c.pool.layers[localKind] > 0 && c.pages[localKind][i] == nil {
 			return false
 		}
