@@ -24,15 +24,17 @@ import (
 
 // Options are what the environment doesn't say. The zero value is usable.
 type Options struct {
-	Version   string                      // of this program, for the User-Agent
-	Rate      int64                       // bytes a second for all downloads together; 0 is no limit
-	Report    func(download.Progress)     // progress of files, one call at a time
-	Waiting   func(time.Duration, error)  // before a pause that a server or a failure makes
-	Notice    func(string)                // what is worth a line: another process at work, copies instead of links
-	Verified  Verified                    // blobs whose hash was right before; nil remembers within the Client
-	Transport http.RoundTripper           // replaces the network, for tests
-	Clock     wire.Clock                  // replaces the time of waits, for tests
-	Block     int64                       // download.Options.Block
+	Version   string                     // of this program, for the User-Agent
+	Rate      int64                      // bytes a second for all downloads together; 0 is no limit
+	Report    func(download.Progress)    // progress of files, one call at a time
+	Waiting   func(time.Duration, error) // before a pause that a server or a failure makes
+	Notice    func(string)               // what is worth a line: another process at work, copies instead of links
+	Verified  Verified                   // blobs whose hash was right before; nil remembers within the Client
+	Transport http.RoundTripper          // replaces the network, for tests
+	Clock     wire.Clock                 // replaces the time of waits, for tests
+	Block     int64                      // download.Options.Block, Large and Segment, for tests
+	Large     int64
+	Segment   int64
 	Free      func(string) (int64, error) // download.Options.Free
 }
 
@@ -116,7 +118,7 @@ func agent(s settings.Settings, o Options) string {
 
 func (c *Client) downloads() download.Options {
 	o := download.Options{
-		Ranges: 4, Block: c.o.Block, Stall: c.Settings.StallTimeout, Retries: c.wire.Retries,
+		Ranges: 4, Block: c.o.Block, Large: c.o.Large, Segment: c.o.Segment, Stall: c.Settings.StallTimeout, Retries: c.wire.Retries,
 		Wait: c.wire.Wait, Clock: c.o.Clock, Limit: c.limit, Free: c.o.Free,
 	}
 	if c.o.Report != nil {

@@ -165,13 +165,12 @@ func fetch(ctx context.Context, t Target, get Getter, o Options, fresh bool) (er
 		}
 	}()
 	dir := filepath.Dir(t.Path)
-	if need := t.Size - f.held(); t.Size >= 0 && need > 0 {
-		if free, err := o.Free(dir); err == nil && free < need {
-			return &SpaceError{dir, need, free}
-		}
-	}
 	j := &job{target: t, get: get, o: o, part: f, fresh: fresh}
-	if err := j.run(ctx); err != nil {
+	err = o.room(dir, t.Size-f.held())
+	if err == nil {
+		err = j.run(ctx)
+	}
+	if err != nil {
 		_, size := errors.AsType[*SizeError](err)
 		if _, hash := errors.AsType[*HashError](err); hash || size || f.held() == 0 {
 			err = errors.Join(err, f.close(), Discard(t.Path))
@@ -188,4 +187,12 @@ func fetch(ctx context.Context, t Target, get Getter, o Options, fresh bool) (er
 		return err
 	}
 	return errors.Join(Discard(t.Path), hfcache.SyncFolder(dir))
+}
+
+// room refuses what the disk can't hold. A file system that can't say is tried.
+func (o Options) room(dir string, need int64) error {
+	if free, err := o.Free(dir); err == nil && free < need {
+		return &SpaceError{dir, need, free}
+	}
+	return nil
 }

@@ -83,8 +83,8 @@ func openPart(t Target) (*part, error) {
 			return nil, errors.Join(err, p.close())
 		}
 	}
-	if t.Size < 0 || length > t.Size {
-		return p.emptied() // of another file, or of a size that nobody knows: can't be gone on with
+	if t.Size < 0 || length > t.Size || t.Sum.Kind == "" {
+		return p.emptied() // of another file, of a size that nobody knows, or without a hash that would find a wrong beginning
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -133,6 +134,7 @@ func (c *Client) unreachable(s Subject, u *url.URL, err error) error {
 	_, host := errors.AsType[x509.HostnameError](err)
 	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
+	record = record || errors.Is(err, http.ErrSchemeMismatch)
 	_, alert := errors.AsType[tls.AlertError](err)
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		e.Kind = TLS
