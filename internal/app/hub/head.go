@@ -121,5 +121,5 @@ func (g *getter) Get(ctx context.Context, from, to int64, fresh bool) (*http.Res
 	case from > 0:
 		h.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	}
-	return g.c.wire.Do(ctx, wire.Request{URL: u, Header: h, Subject: g.subject, Limit: g.c.Settings.StallTimeout})
+	return g.c.wire.Do(ctx, wire.Request{URL: u, Header: h, Subject: g.subject, Limit: max(g.c.Settings.StallTimeout, g.c.Settings.HeadTimeout)})
 }

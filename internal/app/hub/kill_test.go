@@ -44,7 +44,7 @@ func pull() error {
 	if err != nil {
 		return err
 	}
-	s.HeadTimeout, s.StallTimeout = 200*time.Second, 20*time.Second // 2 s and 200 ms by this clock
+	s.HeadTimeout, s.StallTimeout = 1500*time.Second, 100*time.Second // 15 s and 1 s by this clock: machines are busy
 	large, err := strconv.ParseInt(os.Getenv(childVariable), 10, 64)
 	if err != nil {
 		return err
@@ -244,7 +244,7 @@ func (u *unreliable) serveStorage(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			select {
 			case <-r.Context().Done():
-			case <-time.After(time.Second):
+			case <-time.After(3 * time.Second):
 			}
 			panic(http.ErrAbortHandler)
 		}

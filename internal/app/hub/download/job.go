@@ -225,7 +225,7 @@ func (j *job) request(ctx context.Context, at *int64, to int64, wrote func(int64
 	}
 	resp, err := j.get.Get(ctx, *at, end, fresh)
 	if wire.KindOf(err) == wire.OtherStatus || wire.KindOf(err) == wire.BadRequest {
-		if e, _ := errors.AsType[*wire.Error](err); e.Status == http.StatusRequestedRangeNotSatisfiable && *at > 0 {
+		if e, _ := errors.AsType[*wire.Error](err); e.Status == http.StatusRequestedRangeNotSatisfiable && (*at > 0 || end >= 0) {
 			return 0, errNoRanges
 		}
 	}
