@@ -18,7 +18,9 @@ import (
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/safetensors"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
+	"github.com/systemgemma/systemgemma/internal/mini"
 	"github.com/systemgemma/systemgemma/internal/testkit/golden"
+	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
 )
 
 // export makes and returns the path.
@@ -271,5 +273,46 @@ func TestExportFolderIsReplacedWithCare(t *testing.T) {
 	}
 	if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
 		t.Errorf("left behind: %v, %v", list, err)
+	}
+}
+
+// A model with a tokenizer keeps it, made anew from our own file, taken over from a folder; a template that replaces another is told
+// to both kinds of folder.
+func TestExportKeepsTheTokenizer(t *testing.T) {
+	ck, err := checkpoint.OpenBytes("mini", mini.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := tokenizer.New(ck.Vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "A pirate's tale:\n\n  <start_of_turn> 12 ducks\tand Zoë 🙂"
+	template := "{{ bos_token }}other"
+	made := export(t, ck, ExportOptions{To: ToSafetensors, Type: "bf16"})
+	for name, path := range map[string]string{
+		"made":       made,
+		"taken over": export(t, open(t, made), ExportOptions{To: ToCompressed}),
+		"template":   export(t, open(t, made), ExportOptions{To: ToSafetensors, ChatTemplate: &template}),
+		"gguf":       export(t, open(t, made), ExportOptions{To: ToGGUF, Type: "f16", ChatTemplate: &template}),
+	} {
+		out := open(t, path)
+		got, err := tokenizer.New(out.Vocab)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got.Roles() != want.Roles() || !slices.Equal(got.AppendText(nil, text), want.AppendText(nil, text)) || !slices.Equal(got.AppendSpecial(nil, text), want.AppendSpecial(nil, text)) {
+			t.Errorf("%s: the tokenizer gives other ids", name)
+		}
+		wantTemplate := ck.ChatTemplate
+		if name == "template" || name == "gguf" {
+			wantTemplate = template
+		}
+		if out.ChatTemplate != wantTemplate || !slices.Equal(out.EOS, ck.EOS) {
+			t.Errorf("%s: template %.60q, ends %v, want %.60q, %v", name, out.ChatTemplate, out.EOS, wantTemplate, ck.EOS)
+		}
+		if name == "taken over" && !bytes.Equal(golden.Read(t, filepath.Join(path, "tokenizer.json")), golden.Read(t, filepath.Join(made, "tokenizer.json"))) {
+			t.Error("tokenizer.json was not taken over as it is")
+		}
 	}
 }
