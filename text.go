@@ -77,8 +77,10 @@ func (t *Text) resolveMode(name, source string) (mode template.Mode, c *template
 	}
 	switch {
 	case mode == template.Auto && t.checkpoint.SystemMode != "":
-		mode, err = template.ParseMode(t.checkpoint.SystemMode)
-		return mode, nil, "the file says so", err
+		if mode, err = template.ParseMode(t.checkpoint.SystemMode); err == nil && mode == template.UserTemplate {
+			c, err = template.ParseCustom(t.checkpoint.ChatTemplate)
+		}
+		return mode, c, "the file says so", err
 	case mode == template.Auto:
 		mode, reason = template.Detect(t.checkpoint.ChatTemplate)
 		return mode, nil, reason, nil

@@ -99,12 +99,12 @@ func TestGoldenSourcesInEveryKind(t *testing.T) {
 	t.Logf("golden: %d cases, %d of them refused", made+refused, refused)
 }
 
-// kindOf is what decides how activations are rounded: the format of the embedding when it runs, all floats being one.
+// kindOf is what decides how activations are rounded: the format of a matrix within a layer when it runs, all floats being one.
 func kindOf(ck *checkpoint.Checkpoint) string {
-	if m, ok := ck.Matrices[embedding]; ok && m.Layout.Bits() < 16 {
+	if m, ok := ck.Matrices["blk.0.ffn_up.weight"]; ok && m.Layout.Bits() < 16 {
 		return m.Spec().Format()
 	}
-	x := ck.Tensors[embedding]
+	x := ck.Tensors["blk.0.ffn_up.weight"]
 	if _, ok := blocks.Of(uint32(x.Type)); ok || x.Scales != nil {
 		if s := (quant.Spec{Layout: quant.W8C}); (&Input{Tensor: &x}).keeps(s) {
 			return s.Format()

@@ -143,6 +143,16 @@ func (p *partial) read(journal []byte, at int) (end int) {
 	}
 }
 
+// Need is the room that an output still takes on its disk, and what is free there, in bytes; ok is false where the system does not say.
+func (o *Output) Need() (need, free int64, ok bool) {
+	need = o.Format.Size()
+	if info, err := os.Stat(o.Path + partialSuffix); err == nil {
+		need -= min(takenBytes(info), need)
+	}
+	free, ok = freeBytes(filepath.Dir(o.Path))
+	return need, free, ok
+}
+
 // check drops the pieces that do not hold what the journal says.
 func (p *partial) check(ctx context.Context, f Format, list []*piece, crew *parallel.Crew) error {
 	var found []*piece

@@ -166,10 +166,8 @@ func (j *Job) refuse() error {
 		if slices.ContainsFunc(j.Outputs[:i], func(other Output) bool { return filepath.Clean(other.Path) == filepath.Clean(o.Path) }) {
 			return fmt.Errorf("%s: want each output once, found it twice", o.Path)
 		}
-		need[dir] += o.Format.Size()
-		if info, err := os.Stat(o.Path + partialSuffix); err == nil {
-			need[dir] -= min(takenBytes(info), o.Format.Size())
-		}
+		n, _, _ := o.Need()
+		need[dir] += n
 	}
 	for dir, n := range need {
 		if free, ok := freeBytes(dir); ok && free < n {
@@ -186,6 +184,14 @@ func (j *Job) identity() identity {
 		step = max(step, x.rows)
 	}
 	return newIdentity(fmt.Appendf(nil, "%v %v", j.AllowNonFinite, step), j.Source.Identity(), []byte(j.ChangeID))
+}
+
+// SourceBytes is what the job reads, scales of our own files apart; 0 if it can't begin.
+func (j *Job) SourceBytes() int64 {
+	if err := j.prepare(); err != nil {
+		return 0
+	}
+	return j.progress.Total
 }
 
 // work is a piece with room for it in each output that lacks it.
@@ -236,17 +242,9 @@ func (j *Job) produce(ctx context.Context, files []*partial, crew *parallel.Crew
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		w := &work{piece: x, out: make([]Piece, len(files))}
-		todo := false
-		for i, p := range files {
-			if _, done := p.done[x.id()]; done || len(j.Outputs[i].Format.Places(x.in.Parameter, x.first, x.rows)) == 0 {
-				continue
-			}
-			var err error
-			if w.out[i], err = j.Outputs[i].Format.Piece(x.in.Parameter, x.first, x.rows); err != nil {
-				return errors.Join(err, w.free())
-			}
-			todo = true
+		w, todo, err := j.room(x, files)
+		if err != nil {
+			return errors.Join(err, w.free())
 		}
 		if todo {
 			if i+1 < len(j.pieces) {
@@ -261,6 +259,27 @@ func (j *Job) produce(ctx context.Context, files []*partial, crew *parallel.Crew
 		made <- w
 	}
 	return nil
+}
+
+// room makes room for a piece in each output that has its tensor and not yet the piece. todo says that there is one.
+func (j *Job) room(x *piece, files []*partial) (w *work, todo bool, err error) {
+	w = &work{piece: x, out: make([]Piece, len(j.Outputs))}
+	for i, o := range j.Outputs {
+		if files != nil {
+			if _, done := files[i].done[x.id()]; done {
+				continue
+			}
+		}
+		if len(o.Format.Places(x.in.Parameter, x.first, x.rows)) == 0 {
+			continue
+		}
+		if w.out[i], err = o.Format.Piece(x.in.Parameter, x.first, x.rows); err != nil {
+			w.out[i] = nil // an interface that holds nothing
+			return w, false, err
+		}
+		todo = true
+	}
+	return w, todo, nil
 }
 
 // newRows makes a row of floats for each worker.

@@ -26,6 +26,7 @@ type commands struct {
 	Show     showCmd     `cmd:"" help:"Describe a model: config, tensors, tokenizer, template, provenance."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at this computer: CPU level, kernels, threads, memory, models."`
 	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine runs a model, and what bounds it."`
+	Convert  convertCmd  `cmd:"" help:"Make a file of the product's own format: int8, 4 bits, floats."`
 	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 }
@@ -115,7 +116,7 @@ func parse(args []string, env *Env) (command *kong.Context, helped bool, err err
 // groups are the headings of the flags in help texts.
 var groups = []kong.Group{
 	{Key: "Model", Title: "Model:"}, {Key: "Prompt", Title: "Prompt:"}, {Key: "Answer", Title: "Answer:"},
-	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Measure", Title: "Measure:"}, {Key: "Output", Title: "Output:"},
+	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Weights", Title: "Weights:"}, {Key: "Work", Title: "Work:"}, {Key: "Measure", Title: "Measure:"}, {Key: "Output", Title: "Output:"},
 }
 
 // usageError is wrong use: exit status 2.

@@ -1,0 +1,412 @@
+package systemgemma
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/compute/quant"
+	"github.com/systemgemma/systemgemma/internal/convert"
+	"github.com/systemgemma/systemgemma/internal/gemma2"
+	"github.com/systemgemma/systemgemma/internal/text/template"
+)
+
+// Errors of Convert that a caller can act on; test with errors.Is.
+var (
+	// ErrOutputExists: the output is there, and ConvertOptions.Force was not given.
+	ErrOutputExists = convert.ErrExists
+	// ErrOutputBusy: another conversion writes the same output now.
+	ErrOutputBusy = convert.ErrBusy
+	// ErrNoSpace: the disk lacks room for the result.
+	ErrNoSpace = convert.ErrSpace
+	// ErrNonFiniteWeight: a weight is NaN or infinite, and ConvertOptions.AllowNonFinite was not given.
+	ErrNonFiniteWeight = convert.ErrNotFinite
+	// ErrUnknownTensor: the source has a tensor that its model lacks, and ConvertOptions.IgnoreUnknown was not given.
+	ErrUnknownTensor = checkpoint.ErrUnknownTensor
+)
+
+// DefaultType is the kind of weights that Convert makes unless told otherwise.
+const DefaultType = "w8a8"
+
+// WeightTypes lists the kinds of weights that Convert makes. N stands for a group size.
+func WeightTypes() []string { return quant.TypeNames() }
+
+// ConvertOptions say what Convert makes. The zero value, and nil, mean defaults.
+type ConvertOptions struct {
+	// Output is the file to make; of several types the folder for their files. Empty: a name made of source and type, in the
+	// current folder.
+	Output string
+	// Types are the kinds of weights, of WeightTypes: one file for each, made in one pass. Empty: DefaultType.
+	Types []string
+	// Embedding and Head are the kinds of the embedding and of the output head. Empty: as the others; a tied head is the embedding's
+	// unless Head names another kind.
+	Embedding, Head string
+	// Tensors give kinds to matrices by name. The last one that matches counts; one without effect is refused.
+	Tensors []TensorType
+	// Name is the model's name in the file. Empty: the source's.
+	Name string
+	// SystemMode says how the file renders system prompts (see Options). Empty: custom if Template is given, else what the source says.
+	SystemMode string
+	// Template is the text of a Jinja chat template that replaces the source's, for mode custom.
+	Template string
+
+	Force          bool  // existing outputs are replaced
+	AllowNonFinite bool  // NaN and infinite weights are let in: integer kinds take 0 for NaN and the row's largest magnitude for infinities
+	IgnoreUnknown  bool  // tensors that the model lacks are ignored, with a warning
+	Threads        int   // 0: one for each processor that this process may use
+	Memory         int64 // bounds the bytes of rows in work. 0: 64 MiB
+
+	// Progress, if not nil, is told how far the work is, by one goroutine at a time.
+	Progress func(ConvertProgress)
+	// Warn, if not nil, is told what a person should know while there is time to stop.
+	Warn func(string)
+}
+
+// TensorType gives a kind of weights to all matrices whose GGUF name the pattern (RE2) matches anywhere.
+type TensorType struct{ Pattern, Type string }
+
+// ConvertProgress tells how far a conversion is, in bytes of the source.
+type ConvertProgress struct {
+	Done, Total int64
+	Resumed     int64 // of Done: what an earlier, interrupted attempt did
+}
+
+// ConvertedFile is a file that Convert makes.
+type ConvertedFile struct {
+	Path  string        `json:"path"`
+	Type  string        `json:"type"` // of most matrices
+	Bytes int64         `json:"bytes"`
+	Parts []ConvertPart `json:"parts"`
+	// What the model takes at run time: weights, and keys and values of a full context at the default type.
+	WeightBytes int64 `json:"weight_bytes"`
+	KVBytes     int64 `json:"kv_bytes"`
+	Context     int   `json:"context"` // tokens
+}
+
+// ConvertPart sums up the matrices of one part of the model and one kind.
+type ConvertPart struct {
+	Part    string `json:"part"` // embedding, attention, feed-forward, head or norms
+	Type    string `json:"type"`
+	Tensors int    `json:"tensors"`
+	Weights int64  `json:"weights"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// ConvertResult tells what Convert made, or would make.
+type ConvertResult struct {
+	Files       []ConvertedFile `json:"files"`
+	SourceBytes int64           `json:"source_bytes"`
+	Resumed     int64           `json:"resumed_bytes"` // of the source: what an earlier attempt did
+	Warnings    []string        `json:"warnings"`
+	Elapsed     time.Duration   `json:"-"` // of a plan: what the work would take, the disk apart
+	DiskNeeded  int64           `json:"disk_needed"`
+	DiskFree    int64           `json:"disk_free"` // 0: not known
+}
+
+// Convert makes files in the product's own format of a Hugging Face folder, a GGUF file, a file of its own or the embedded model: in
+// strips, so that memory stays small whatever the model's size.
+//
+// A file appears under its name when it is whole. Until then it grows in NAME.partial, beside a journal: work that was
+// interrupted by an error, by ctx or by the end of the process goes on when Convert is called again with the same source and
+// options. The same source and options give the same bytes.
+func Convert(ctx context.Context, source string, o *ConvertOptions) (ConvertResult, error) {
+	c, err := newConversion(source, o)
+	if err != nil {
+		return ConvertResult{}, err
+	}
+	defer c.close()
+	begin := time.Now()
+	err = c.job.Run(ctx, c.crew)
+	c.result.Elapsed = time.Since(begin)
+	if err != nil {
+		return c.result, fmt.Errorf("convert %s: %w", displayName(source), err)
+	}
+	return c.result, nil
+}
+
+// PlanConvert says what Convert would make, how long it would take and what room it needs, without making it.
+func PlanConvert(ctx context.Context, source string, o *ConvertOptions) (ConvertResult, error) {
+	c, err := newConversion(source, o)
+	if err != nil {
+		return ConvertResult{}, err
+	}
+	defer c.close()
+	c.result.Elapsed, err = c.job.Estimate(ctx, c.crew)
+	for _, out := range c.job.Outputs {
+		need, free, _ := out.Need()
+		c.result.DiskNeeded += need
+		c.result.DiskFree = free
+	}
+	if err != nil {
+		return c.result, fmt.Errorf("convert %s: %w", displayName(source), err)
+	}
+	return c.result, nil
+}
+
+// conversion is one call of Convert.
+type conversion struct {
+	ck     *checkpoint.Checkpoint
+	crew   *parallel.Crew
+	job    *convert.Job
+	result ConvertResult
+}
+
+func (c *conversion) close() {
+	if c.crew != nil {
+		c.crew.Close()
+	}
+	_ = c.ck.Close() // only read
+}
+
+func newConversion(source string, o *ConvertOptions) (*conversion, error) {
+	if o == nil {
+		o = &ConvertOptions{}
+	}
+	if o.Threads < 0 || o.Memory < 0 {
+		return nil, fmt.Errorf("threads and memory: want 0 (the default) or more, found %d and %d", o.Threads, o.Memory)
+	}
+	openFile := checkpoint.Open
+	if o.IgnoreUnknown {
+		openFile = checkpoint.OpenIgnoringUnknown
+	}
+	ck, err := openCheckpoint(source, openFile)
+	if err != nil {
+		return nil, err
+	}
+	c := &conversion{ck: ck}
+	if err := c.plan(displayName(source), o); err != nil {
+		c.close()
+		return nil, fmt.Errorf("convert %s: %w", displayName(source), err)
+	}
+	return c, nil
+}
+
+// plan prepares the job and its description.
+func (c *conversion) plan(source string, o *ConvertOptions) error {
+	c.job = &convert.Job{Source: c.ck, AllowNonFinite: o.AllowNonFinite, Memory: o.Memory, Notice: o.Warn}
+	c.job.Progress = func(p convert.Progress) {
+		c.result.Resumed, c.result.SourceBytes = p.Resumed, p.Total
+		if o.Progress != nil {
+			o.Progress(ConvertProgress(p))
+		}
+	}
+	base, err := convertOptions(c.ck, source, o)
+	if err != nil {
+		return err
+	}
+	types := o.Types
+	if len(types) == 0 {
+		types = []string{DefaultType}
+	}
+	c.result.Warnings = append(c.result.Warnings, c.ck.Notes...)
+	for i, name := range types {
+		opts := *base
+		if opts.Type, err = quant.ParseSpec(name); err != nil {
+			return err
+		}
+		for _, other := range types[:i] {
+			if other == name {
+				return fmt.Errorf("types: want each once, found %s twice", name)
+			}
+		}
+		opts.Provenance = provenance(c.ck, source, name, o)
+		plan, err := convert.Own(c.ck, &opts)
+		if err != nil {
+			return err
+		}
+		path := outputPath(o.Output, source, name, opts.Mixed(), len(types) > 1)
+		c.job.Outputs = append(c.job.Outputs, convert.Output{Path: path, Format: plan, Overwrite: o.Force})
+		c.result.Files = append(c.result.Files, describePlan(path, name, plan, c.ck))
+		if w := twice(plan); w != "" {
+			c.result.Warnings = append(c.result.Warnings, name+": "+w)
+		}
+	}
+	c.result.SourceBytes = c.job.SourceBytes()
+	if o.Warn != nil {
+		for _, w := range c.result.Warnings {
+			o.Warn(w)
+		}
+	}
+	c.crew = parallel.New(cmp.Or(o.Threads, parallel.Cores()))
+	return nil
+}
+
+// twice warns of matrices that lose to rounding a second time.
+func twice(p *convert.Plan) string {
+	for _, m := range p.Matrices {
+		if m.Twice {
+			return fmt.Sprintf("the source's weights are rounded already (%s is %s), rounding them again loses more; convert from the original checkpoint if you can", m.Name, m.Source)
+		}
+	}
+	return ""
+}
+
+// convertOptions is what all files of a conversion share.
+func convertOptions(ck *checkpoint.Checkpoint, source string, o *ConvertOptions) (*convert.Options, error) {
+	opts := &convert.Options{Name: cmp.Or(o.Name, modelName(ck, source)), SystemMode: cmp.Or(o.SystemMode, ck.SystemMode), AllowNonFinite: o.AllowNonFinite}
+	if o.Template != "" {
+		if o.SystemMode != "" && o.SystemMode != string(template.UserTemplate) {
+			return nil, fmt.Errorf("template: want system mode custom or none beside it, found %s", o.SystemMode)
+		}
+		if _, err := template.ParseCustom(o.Template); err != nil {
+			return nil, fmt.Errorf("template: %w", err)
+		}
+		opts.ChatTemplate, opts.SystemMode = &o.Template, string(template.UserTemplate)
+	} else if o.SystemMode == string(template.UserTemplate) {
+		return nil, errors.New("system mode custom: want a template beside it, found none")
+	}
+	if opts.SystemMode == string(template.Auto) {
+		opts.SystemMode = ""
+	}
+	if opts.SystemMode != "" {
+		if _, err := template.ParseMode(opts.SystemMode); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range []struct {
+		what, name string
+		spec       **quant.Spec
+	}{{"embedding", o.Embedding, &opts.Embedding}, {"head", o.Head, &opts.Head}} {
+		if k.name == "" {
+			continue
+		}
+		s, err := quant.ParseSpec(k.name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.what, err)
+		}
+		*k.spec = &s
+	}
+	for _, t := range o.Tensors {
+		re, err := regexp.Compile(t.Pattern)
+		if err != nil {
+			return nil, fmt.Errorf("tensor pattern: %w", err)
+		}
+		s, err := quant.ParseSpec(t.Type)
+		if err != nil {
+			return nil, fmt.Errorf("tensor pattern %q: %w", t.Pattern, err)
+		}
+		opts.Rules = append(opts.Rules, convert.Rule{Pattern: re, Spec: s})
+	}
+	return opts, nil
+}
+
+// modelName is what the source calls itself.
+func modelName(ck *checkpoint.Checkpoint, source string) string {
+	return cmp.Or(ck.Metadata["general.name"], sourceName(source))
+}
+
+// sourceName is the last part of a path, without the ending of a file.
+func sourceName(source string) string {
+	if abs, err := filepath.Abs(source); err == nil && source != Mini {
+		source = abs
+	}
+	return strings.TrimSuffix(filepath.Base(source), ".gguf")
+}
+
+// outputPath names the file of one type.
+func outputPath(output, source, typ string, mixed, several bool) string {
+	if output != "" && !several {
+		return output
+	}
+	name := sourceName(source) + "-" + typ
+	if mixed {
+		name += "-mixed"
+	}
+	return filepath.Join(output, name+".gguf")
+}
+
+// provenance is what the file says about its making: nothing of this machine, no time, no path.
+func provenance(ck *checkpoint.Checkpoint, source, typ string, o *ConvertOptions) map[string]string {
+	const prefix = "systemgemma.provenance."
+	p := map[string]string{"tool": "systemgemma " + moduleVersion(), "type": typ, "base": cmp.Or(ck.Metadata[prefix+"base"], modelName(ck, source))}
+	if license := cmp.Or(ck.Metadata[prefix+"license"], ck.Metadata["general.license"]); license != "" {
+		p["license"] = license
+	}
+	if ck.Format == checkpoint.Own {
+		p["source_type"] = ck.Metadata[prefix+"weights"]
+	}
+	for key, value := range map[string]string{"embedding": o.Embedding, "head": o.Head} {
+		if value != "" {
+			p[key] = value
+		}
+	}
+	var tensors []string
+	for _, t := range o.Tensors {
+		tensors = append(tensors, t.Pattern+"="+t.Type)
+	}
+	if tensors != nil {
+		p["tensors"] = strings.Join(tensors, "\n")
+	}
+	if o.AllowNonFinite {
+		p["allow_nonfinite"] = "true"
+	}
+	return p
+}
+
+// moduleVersion is this module's version in the program that it is part of.
+func moduleVersion() string {
+	const path = "github.com/systemgemma/systemgemma"
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	if build.Main.Path == path {
+		return build.Main.Version
+	}
+	for _, d := range build.Deps {
+		if d.Path == path {
+			return d.Version
+		}
+	}
+	return "(unknown)"
+}
+
+// describePlan sums up a file that is to be made.
+func describePlan(path, typ string, plan *convert.Plan, ck *checkpoint.Checkpoint) ConvertedFile {
+	f := ConvertedFile{Path: path, Type: typ, Bytes: plan.Size(), Context: ck.Config.MaxPositions}
+	index := map[ConvertPart]int{}
+	quantised := false
+	for _, m := range plan.Matrices {
+		key := ConvertPart{Part: partOf(m.Name), Type: m.Spec.Name()}
+		i, ok := index[key]
+		if !ok {
+			i, index[key] = len(f.Parts), len(f.Parts)
+			f.Parts = append(f.Parts, key)
+		}
+		f.Parts[i].Tensors++
+		f.Parts[i].Weights += int64(m.Rows) * int64(m.Cols)
+		f.Parts[i].Bytes += m.Bytes
+		f.WeightBytes += m.Bytes
+		quantised = quantised || m.Spec.Layout.Bits() < 16
+	}
+	norms := int64(1+4*ck.Config.NumLayers) * int64(ck.Config.HiddenSize)
+	f.Parts = append(f.Parts, ConvertPart{Part: "norms", Type: "f32", Tensors: 1 + 4*ck.Config.NumLayers, Weights: norms, Bytes: 4 * norms})
+	f.WeightBytes += 4 * norms
+	kv := gemma2.KVF32
+	if quantised {
+		kv = gemma2.KVF16
+	}
+	f.KVBytes = gemma2.NewPool(&ck.Config, kv, 0).Need(ck.Config.MaxPositions)
+	return f
+}
+
+// partOf is the part of the model that a matrix belongs to.
+func partOf(name string) string {
+	switch {
+	case name == "token_embd.weight":
+		return "embedding"
+	case name == "output.weight":
+		return "head"
+	case strings.Contains(name, "attn"):
+		return "attention"
+	}
+	return "feed-forward"
+}
