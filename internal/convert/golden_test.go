@@ -82,9 +82,6 @@ func TestGoldenSourcesInEveryKind(t *testing.T) {
 				t.Error(err)
 			}
 			kept := compareMatrices(t, ck, open(t, out), spec(t, name))
-			if s := spec(t, name); s.Rotation != 0 || s.Outliers != 0 {
-				continue // this version packs them and does not run them
-			}
 			if got := run(t, out, true); kept != slices.EqualFunc(got, exact, slices.Equal[[]float32]) && (kept || spec(t, name).Layout.Bits() < 16) {
 				t.Errorf("%s to %s: nothing rounded: %v, but logits say otherwise", src, name, kept)
 			}
@@ -101,14 +98,15 @@ func TestGoldenSourcesInEveryKind(t *testing.T) {
 
 // kindOf is what decides how activations are rounded: the format of a matrix within a layer when it runs, all floats being one.
 func kindOf(ck *checkpoint.Checkpoint) string {
-	if m, ok := ck.Matrices["blk.0.ffn_up.weight"]; ok && m.Layout.Bits() < 16 {
+	const name = "blk.0.ffn_up.weight"
+	if m, ok := ck.Matrices[name]; ok && m.Layout.Bits() < 16 {
 		return m.Spec().Format()
 	}
-	x := ck.Tensors["blk.0.ffn_up.weight"]
-	if _, ok := blocks.Of(uint32(x.Type)); ok || x.Scales != nil {
-		if s := (quant.Spec{Layout: quant.W8C}); (&Input{Tensor: &x}).keeps(s) {
-			return s.Format()
-		}
+	x := ck.Tensors[name]
+	if x.Scales != nil {
+		return quant.Spec{Layout: quant.W8C}.Format()
+	}
+	if _, ok := blocks.Of(uint32(x.Type)); ok {
 		return specOf(x.Type).Format()
 	}
 	return "floats"

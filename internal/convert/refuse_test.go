@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -210,48 +211,56 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-// A disk that is full in the middle gives its error; what is done is kept, and goes on when there is room.
+// A disk that fails in the middle gives its error; what is done is kept, and goes on when there is room.
 func TestWriteFails(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "out.gguf")
-	c := crew(t, 2)
-	failed := errors.New("disk full")
-	job := miniJob(c, out, nil)
-	good := job.Outputs[0].Format
-	n := 0
-	job.Outputs[0].Format = &failing{Format: good, fail: func() error {
-		if n++; n > 30 {
-			return failed
+	for what, want := range map[string]string{"piece": "no memory", "write": "negative offset"} {
+		out := filepath.Join(t.TempDir(), "out.gguf")
+		c := crew(t, 2)
+		job := miniJob(c, out, nil)
+		job.Outputs[0].Format = &failing{Format: job.Outputs[0].Format, what: what, left: 60}
+		if err := job.Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("%s: err = %v, want %q", what, err, want)
 		}
-		return nil
-	}}
-	if err := job.Run(context.Background(), c); !errors.Is(err, failed) {
-		t.Fatalf("err = %v, want %v", err, failed)
-	}
-	var first Progress
-	job = miniJob(c, out, func(p Progress) {
-		if first.Total == 0 {
-			first = p
+		if _, err := os.Stat(out); err == nil {
+			t.Fatalf("%s: a file was made", what)
 		}
-	})
-	if err := job.Run(context.Background(), c); err != nil {
-		t.Fatal(err)
-	}
-	if first.Resumed == 0 {
-		t.Errorf("nothing was kept: %+v", first)
+		var first Progress
+		job = miniJob(c, out, func(p Progress) {
+			if first.Total == 0 {
+				first = p
+			}
+		})
+		if err := job.Run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		if first.Resumed == 0 || !bytes.Equal(read(t, out), whole(t)) {
+			t.Errorf("%s: nothing was kept, or other bytes: %+v", what, first)
+		}
 	}
 }
 
-// failing has pieces whose rows fail from some time on.
+// failing has no memory, or no places that can be written to, from some time on.
 type failing struct {
 	Format
-	fail func() error
+	what string
+	left int
 }
 
 func (f *failing) Piece(p Parameter, first, rows int) (Piece, error) {
-	if err := f.fail(); err != nil {
-		return nil, err
+	if f.left--; f.left < 0 && f.what == "piece" {
+		return nil, errors.New("no memory")
 	}
 	return f.Format.Piece(p, first, rows)
+}
+
+func (f *failing) Places(p Parameter, first, rows int) []checkpoint.Extent {
+	list := slices.Clone(f.Format.Places(p, first, rows))
+	for i := range list {
+		if f.left < 0 && f.what == "write" {
+			list[i].Offset = -1
+		}
+	}
+	return list
 }
 
 // Several files of one pass equal those of passes of their own.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -263,4 +264,22 @@ func TestSecondConversionIsRefused(t *testing.T) {
 	if err := checkpoint.Verify(context.Background(), out, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// Any journal gives pieces that are checked before they count, and an end within it.
+func FuzzJournal(f *testing.F) {
+	header := fmt.Sprintf("%s%x\n", journalMagic, identity{})
+	f.Add([]byte("token_embd.weight 0 0badcafe\nblk.0.attn_q.weight 16 00000001\n"))
+	f.Add([]byte("token_embd.weight 0 0badcafe\nblk.0.att"))
+	f.Add([]byte("a -1 zz\n\n\n"))
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		p := &partial{done: map[pieceID]uint32{}}
+		journal := append([]byte(header), lines...)
+		if end := p.read(journal, len(header)); end < len(header) || end > len(journal) || end > len(header) && journal[end-1] != '\n' {
+			t.Errorf("ends at %d of %d", end, len(journal))
+		}
+		if len(p.done) > bytes.Count(lines, []byte("\n")) {
+			t.Errorf("%d pieces", len(p.done))
+		}
+	})
 }
