@@ -10,6 +10,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
 	"github.com/systemgemma/systemgemma/internal/decode/stop"
 	"github.com/systemgemma/systemgemma/internal/engine"
+	"github.com/systemgemma/systemgemma/internal/gemma2"
 )
 
 // GenerateOptions are the options of one answer. The zero value, and nil, mean the model's own defaults.
@@ -29,6 +30,9 @@ type GenerateOptions struct {
 	Lookup bool
 	// Prediction is a text that the answer is expected to resemble. It implies Lookup.
 	Prediction string
+	// Adapters are LoRA adapters of this model (OpenAdapter), at most MaxAdapters, each adding its difference to the model's
+	// own weights. Answers with different adapters run side by side.
+	Adapters []AdapterUse
 }
 
 // Prompt is what an answer continues: text, or ids.
@@ -128,7 +132,7 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *G
 			yield(Event{ID: -1}, err)
 			return
 		}
-		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Token: a.token}
+		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Adapters: a.adapters, Token: a.token}
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
 		}
@@ -166,15 +170,16 @@ func (m *Model) predictionIDs(text string) []int32 {
 
 // answer is the state of one running answer. Until the request has ended it belongs to the engine, but for events.
 type answer struct {
-	result  Result
-	start   time.Time
-	sampler *sampler.Sampler
-	decode  func(id int32) string
-	flush   func() string
-	match   *stop.Matcher
-	text    []byte
-	stopped bool // by a stop text
-	events  mailbox
+	result   Result
+	start    time.Time
+	sampler  *sampler.Sampler
+	adapters *gemma2.AdapterSet
+	decode   func(id int32) string
+	flush    func() string
+	match    *stop.Matcher
+	text     []byte
+	stopped  bool // by a stop text
+	events   mailbox
 }
 
 func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
@@ -197,6 +202,9 @@ func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*
 		return nil, err
 	}
 	if a.match, err = stop.New(o.Stop); err != nil {
+		return nil, err
+	}
+	if a.adapters, err = m.adapterSet(o.Adapters); err != nil {
 		return nil, err
 	}
 	if m.tok != nil {

@@ -18,10 +18,14 @@ type Score struct {
 }
 
 // Score computes the log probability of every token of ids after the first from tokens; at least the first token is given,
-// not scored. (arXiv:2101.00027 calls this loglikelihood.)
-func (m *Model) Score(ctx context.Context, ids []int32, from int) (*Score, error) {
+// not scored. (arXiv:2101.00027 calls this loglikelihood.) It is that of the model with adapters, if there are any.
+func (m *Model) Score(ctx context.Context, ids []int32, from int, adapters ...AdapterUse) (*Score, error) {
+	set, err := m.adapterSet(adapters)
+	if err != nil {
+		return nil, err
+	}
 	s := &Score{IDs: ids}
-	err := m.engine.Score(ctx, ids, from, func(i int, logits []float32) error {
+	err = m.engine.Score(ctx, ids, from, set, func(i int, logits []float32) error {
 		lp := float64(logits[ids[i]]) - sampler.LogSumExp(logits)
 		s.Logprobs = append(s.Logprobs, lp)
 		s.Greedy = append(s.Greedy, argmax(logits) == ids[i])
@@ -36,8 +40,8 @@ func (m *Model) Score(ctx context.Context, ids []int32, from int) (*Score, error
 
 // ScoreText computes the log probability of continuation after <bos> and prompt, as lm-evaluation-harness pairs them: white
 // space at the end of prompt counts as the beginning of continuation, both are encoded together as mere text, and as many
-// tokens as prompt alone has are given.
-func (m *Model) ScoreText(ctx context.Context, prompt, continuation string) (*Score, error) {
+// tokens as prompt alone has are given. adapters are as in Score.
+func (m *Model) ScoreText(ctx context.Context, prompt, continuation string, adapters ...AdapterUse) (*Score, error) {
 	head := strings.TrimRightFunc(prompt, unicode.IsSpace)
 	given, _, err := m.promptIDs(Prompt{Text: head})
 	if err != nil {
@@ -50,13 +54,17 @@ func (m *Model) ScoreText(ctx context.Context, prompt, continuation string) (*Sc
 	if len(whole) <= len(given) {
 		return nil, fmt.Errorf("continuation %q: want at least one token, found none", continuation)
 	}
-	return m.Score(ctx, whole, max(1, len(given)))
+	return m.Score(ctx, whole, max(1, len(given)), adapters...)
 }
 
 // Logits calls out with the next-token logits, after the final soft cap, of every position of ids. logits is valid during
-// the call only.
-func (m *Model) Logits(ctx context.Context, ids []int32, out func(position int, logits []float32) error) error {
-	return m.engine.Logits(ctx, ids, out)
+// the call only. adapters are as in Score.
+func (m *Model) Logits(ctx context.Context, ids []int32, out func(position int, logits []float32) error, adapters ...AdapterUse) error {
+	set, err := m.adapterSet(adapters)
+	if err != nil {
+		return err
+	}
+	return m.engine.Logits(ctx, ids, set, out)
 }
 
 func argmax(x []float32) int32 {

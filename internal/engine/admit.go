@@ -36,6 +36,9 @@ func (e *Engine) worthWaiting(s *sequence) bool {
 	most := s.reusable()
 	_, have := e.match(s, most)
 	for _, r := range e.running {
+		if r.adapters != s.adapters {
+			continue
+		}
 		n := min(common(r.all, s.all), most)
 		if r.cache.Len() < n && n-have >= shareWorth && r.req.Priority >= s.req.Priority && r.cache.CanTruncate(r.cache.Len()) {
 			return true
@@ -55,12 +58,12 @@ type source struct {
 
 // match finds the longest beginning of s's prompt, of at most most tokens, that a running or finished request holds.
 func (e *Engine) match(s *sequence, most int) (from source, n int) {
-	from.entry, n = e.prefix.match(s.all, most)
+	from.entry, n = e.prefix.match(s.all, s.adapters, most)
 	if from.entry >= 0 {
 		from.cache = e.prefix.entries[from.entry].cache
 	}
 	for _, r := range e.running {
-		if k := min(common(r.all[:r.cache.Len()], s.all), most); k > n && r.cache.CanTruncate(k) {
+		if k := min(common(r.all[:r.cache.Len()], s.all), most); r.adapters == s.adapters && k > n && r.cache.CanTruncate(k) {
 			from, n = source{r.cache, -1}, k
 		}
 	}
@@ -110,8 +113,9 @@ func (e *Engine) start(s *sequence) bool {
 }
 
 // recall takes a stored beginning of s's prompt among the known ones, if it is longer than those.
+// Requests with adapters have none: files hold what the model alone computes.
 func (e *Engine) recall(s *sequence) {
-	if e.store == nil {
+	if e.store == nil || s.adapters != "" {
 		return
 	}
 	_, have := e.match(s, s.reusable())
@@ -120,7 +124,7 @@ func (e *Engine) recall(s *sequence) {
 		s.run.update(func(st *Stats) { st.Warnings = append(st.Warnings, err.Error()) })
 	}
 	if c != nil {
-		e.prefix.add(tokens, c)
+		e.prefix.add(tokens, s.adapters, c)
 	}
 }
 

@@ -117,6 +117,17 @@ func (e *Engine) Close() error {
 	return nil
 }
 
+// Hold makes Close wait until release is called: for uses of the model that are no requests.
+func (e *Engine) Hold() (release func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	e.active.Add(1)
+	return e.active.Done, nil
+}
+
 // Submit queues a request, which then runs until it ends or ctx does.
 func (e *Engine) Submit(ctx context.Context, r *Request) (*Running, error) {
 	s, err := e.newSequence(ctx, r)
@@ -226,8 +237,10 @@ func (e *Engine) retire(s *sequence) {
 	if n := len(s.all); s.cache.Len() > n {
 		s.cache.Truncate(n) // guesses after the last token
 	}
-	e.keep(s.all[:s.cache.Len()], s.cache)
-	e.prefix.add(s.all[:s.cache.Len()], s.cache)
+	if s.adapters == "" { // the store knows the model's own keys and values only
+		e.keep(s.all[:s.cache.Len()], s.cache)
+	}
+	e.prefix.add(s.all[:s.cache.Len()], s.adapters, s.cache)
 	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
 	}
 	e.active.Done()

@@ -232,7 +232,7 @@ func TestScoreEqualsGeneration(t *testing.T) {
 	}
 	whole := slices.Concat(p, ids)
 	i := 0
-	err = e.Score(context.Background(), whole, len(p), func(at int, logits []float32) error {
+	err = e.Score(context.Background(), whole, len(p), nil, func(at int, logits []float32) error {
 		if lp := float64(logits[whole[at]]) - sampler.LogSumExp(logits); at != len(p)+i || lp != logprobs[i] {
 			t.Errorf("token %d: log probability %v when scored, %v when generated", at, lp, logprobs[i])
 		}

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"slices"
+
+	"github.com/systemgemma/systemgemma/internal/gemma2"
 )
 
 // Generate runs a request to its end. Its Token is replaced by yield.
@@ -16,13 +18,13 @@ func (e *Engine) Generate(ctx context.Context, r Request, yield func(Token) bool
 }
 
 // Score runs ids once and calls out, in order, with the index of every id from from on (at least 1) and the logits that the
-// ids before it give.
-func (e *Engine) Score(ctx context.Context, ids []int32, from int, out func(i int, logits []float32) error) error {
+// ids before it give, with adapters (nil: none).
+func (e *Engine) Score(ctx context.Context, ids []int32, from int, adapters *gemma2.AdapterSet, out func(i int, logits []float32) error) error {
 	from = max(from, 1)
 	if from >= len(ids) {
-		return e.read(ctx, ids, len(ids), func(int, []float32) error { return nil })
+		return e.read(ctx, ids, len(ids), adapters, func(int, []float32) error { return nil })
 	}
-	return e.read(ctx, ids, from-1, func(row int, logits []float32) error {
+	return e.read(ctx, ids, from-1, adapters, func(row int, logits []float32) error {
 		if row+1 == len(ids) {
 			return nil
 		}
@@ -30,9 +32,9 @@ func (e *Engine) Score(ctx context.Context, ids []int32, from int, out func(i in
 	})
 }
 
-// Logits runs ids once and calls out with the next-token logits of every one of them.
-func (e *Engine) Logits(ctx context.Context, ids []int32, out func(row int, logits []float32) error) error {
-	return e.read(ctx, ids, 0, out)
+// Logits runs ids once and calls out with the next-token logits of every one of them, with adapters (nil: none).
+func (e *Engine) Logits(ctx context.Context, ids []int32, adapters *gemma2.AdapterSet, out func(row int, logits []float32) error) error {
+	return e.read(ctx, ids, 0, adapters, out)
 }
 
 // States runs ids once and calls out with the hidden state of every one of them after the final norm.
@@ -40,8 +42,8 @@ func (e *Engine) States(ctx context.Context, ids []int32, out func(row int, stat
 	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, States: true})
 }
 
-func (e *Engine) read(ctx context.Context, ids []int32, from int, out func(row int, logits []float32) error) error {
-	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, ReadFrom: from})
+func (e *Engine) read(ctx context.Context, ids []int32, from int, adapters *gemma2.AdapterSet, out func(row int, logits []float32) error) error {
+	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, ReadFrom: from, Adapters: adapters})
 }
 
 func (e *Engine) submitRead(ctx context.Context, r *Request) error {

@@ -3,6 +3,8 @@ package engine
 import (
 	"sync"
 	"time"
+
+	"github.com/systemgemma/systemgemma/internal/gemma2"
 )
 
 // Sampler chooses tokens. It is used by one request at a time, on any goroutine.
@@ -28,6 +30,9 @@ type Request struct {
 	MaxTokens int            // 0: as many as the context holds
 	Priority  int            // a higher one is admitted first
 	Drafter   Drafter        // nil: no guessing
+
+	// Adapters are those that prompt and answer are computed with, of the engine's model. nil: the model as it is.
+	Adapters *gemma2.AdapterSet
 
 	// Token is told every token of the answer, a stop token included, and ends it by returning false. It is called by the
 	// engine, must not block, and is not called after the request has ended.

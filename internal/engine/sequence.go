@@ -21,6 +21,8 @@ type sequence struct {
 	prompt int     // tokens of the prompt
 	limit  int     // most tokens that all may have; those of the prompt when nothing is generated
 
+	adapters string // key of the request's adapters: only caches of the same one are shared
+
 	created, started, first time.Time
 	rows                    int    // in the pass under way
 	progress                uint64 // step in which the prompt last went on
@@ -48,7 +50,7 @@ func (e *Engine) newSequence(ctx context.Context, r *Request) (*sequence, error)
 			return nil, fmt.Errorf("prompt: token %d: want an id below %d, found %d", i, vocab, id)
 		}
 	}
-	s := &sequence{req: r, ctx: ctx, prompt: len(r.Prompt), limit: e.opt.ContextLength, created: time.Now()}
+	s := &sequence{req: r, ctx: ctx, prompt: len(r.Prompt), limit: e.opt.ContextLength, adapters: r.Adapters.Key(), created: time.Now()}
 	if r.Sampler == nil || r.States {
 		s.limit = s.prompt
 	} else if r.MaxTokens > 0 {
@@ -83,7 +85,7 @@ func (s *sequence) reusable() int {
 func (s *sequence) chunk(n int) gemma2.Chunk {
 	s.sampled, s.missed, s.err = s.sampled[:0], false, nil
 	if s.decoding() {
-		c := gemma2.Chunk{Cache: s.cache, Tokens: s.pending(), Logits: 1 + len(s.draft)}
+		c := gemma2.Chunk{Cache: s.cache, Tokens: s.pending(), Logits: 1 + len(s.draft), Adapters: s.req.Adapters}
 		if len(s.draft) > 0 {
 			c.Tokens = append(append(make([]int32, 0, 1+len(s.draft)), c.Tokens...), s.draft...)
 		}
@@ -91,7 +93,7 @@ func (s *sequence) chunk(n int) gemma2.Chunk {
 	}
 	at := s.cache.Len()
 	n = min(n, s.prompt-at)
-	c := gemma2.Chunk{Cache: s.cache, Tokens: s.all[at : at+n], States: s.req.States}
+	c := gemma2.Chunk{Cache: s.cache, Tokens: s.all[at : at+n], States: s.req.States, Adapters: s.req.Adapters}
 	if s.req.Read != nil {
 		c.Logits = max(0, min(n, at+n-s.req.ReadFrom))
 	}

@@ -171,7 +171,7 @@ func (e *Engine) keepBeginnings() {
 			s.kept = true
 			if n = n / gemma2.PageTokens * gemma2.PageTokens; s.cache.CanTruncate(n) {
 				if f, err := s.cache.Fork(n); err == nil {
-					e.prefix.add(s.all[:n], f)
+					e.prefix.add(s.all[:n], s.adapters, f)
 				}
 			}
 		}

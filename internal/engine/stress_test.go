@@ -44,7 +44,7 @@ func (j job) request(t testing.TB) *Request {
 func (j job) run(t testing.TB, e *Engine) ([]Token, error) {
 	var got []Token
 	if j.scoreFrom > 0 {
-		err := e.Score(context.Background(), j.prompt, j.scoreFrom, func(i int, logits []float32) error {
+		err := e.Score(context.Background(), j.prompt, j.scoreFrom, nil, func(i int, logits []float32) error {
 			got = append(got, Token{ID: j.prompt[i], Logprob: float64(logits[j.prompt[i]]) - sampler.LogSumExp(logits)})
 			return nil
 		})

@@ -22,6 +22,7 @@ type runCmd struct {
 	textFlags
 	chat.Options
 	engineFlags
+	loraFlags
 	Raw   bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
 	IDs   idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
 	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop."`
@@ -59,6 +60,9 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err := c.checkText(m); err != nil {
 		return err
 	}
+	if r.adapters, err = c.loraFlags.open(ctx, env, m); err != nil {
+		return err
+	}
 	warnings := c.Unused(m.DefaultSampling())
 	if r.chat {
 		return c.chat(ctx, env, i, m, r, warnings)
@@ -71,6 +75,7 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 type request struct {
 	model, system, prompt string
 	chat                  bool
+	adapters              []systemgemma.AdapterUse
 }
 
 func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r request, err error) {
@@ -165,6 +170,7 @@ func (c *runCmd) checkText(m *systemgemma.Model) error {
 // events starts the answer.
 func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
 	o := c.Generate(m.DefaultSampling())
+	o.Adapters = r.adapters
 	switch {
 	case c.IDs != nil:
 		return m.Generate(ctx, systemgemma.Prompt{IDs: c.IDs}, &o)
@@ -187,7 +193,7 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 		return err
 	}
 	s := chat.New(m, chat.Config{
-		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats,
+		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters,
 	})
 	stop := make(chan struct{}, 1)
 	defer i.take(func() {

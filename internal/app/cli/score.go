@@ -22,6 +22,7 @@ type scoreCmd struct {
 	Continuation *string `arg:"" optional:"" help:"Text that is scored. Without it, PROMPT is scored."`
 	modelFlag
 	engineFlags
+	loraFlags
 	Logits string `placeholder:"FILE" group:"Output" help:"Also write the logits of every line as tensors logits.0, logits.1 ... to this safetensors file, float32 [tokens, vocabulary]."`
 }
 
@@ -58,10 +59,14 @@ func (c *scoreCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer m.Close()
-	if c.Prompt != nil {
-		return c.show(ctx, env, m)
+	adapters, err := c.loraFlags.open(ctx, env, m)
+	if err != nil {
+		return err
 	}
-	s := scorer{model: m, keep: c.Logits != ""}
+	if c.Prompt != nil {
+		return c.show(ctx, env, m, adapters)
+	}
+	s := scorer{model: m, adapters: adapters, keep: c.Logits != ""}
 	lineErr := eachLine(ctx, env, s.line)
 	if c.Logits != "" && ctx.Err() == nil {
 		if err := s.write(c.Logits); err != nil {
@@ -72,12 +77,12 @@ func (c *scoreCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // show scores the arguments for people.
-func (c *scoreCmd) show(ctx context.Context, env *Env, m *systemgemma.Model) error {
+func (c *scoreCmd) show(ctx context.Context, env *Env, m *systemgemma.Model, adapters []systemgemma.AdapterUse) error {
 	prompt, continuation := "", *c.Prompt
 	if c.Continuation != nil {
 		prompt, continuation = *c.Prompt, *c.Continuation
 	}
-	r, err := m.ScoreText(ctx, prompt, continuation)
+	r, err := m.ScoreText(ctx, prompt, continuation, adapters...)
 	if err != nil {
 		return err
 	}
@@ -97,10 +102,11 @@ func (c *scoreCmd) show(ctx context.Context, env *Env, m *systemgemma.Model) err
 
 // scorer scores lines and keeps their logits.
 type scorer struct {
-	model  *systemgemma.Model
-	keep   bool
-	arrays []systemgemma.Array
-	bytes  int64
+	model    *systemgemma.Model
+	adapters []systemgemma.AdapterUse
+	keep     bool
+	arrays   []systemgemma.Array
+	bytes    int64
 }
 
 func (s *scorer) line(ctx context.Context, line int, r *scoreRequest) (*scoreResponse, error) {
@@ -121,11 +127,11 @@ func (s *scorer) score(ctx context.Context, r *scoreRequest) (*systemgemma.Score
 	case r.IDs != nil && (r.Prompt != nil || r.Continuation != nil):
 		return nil, errors.New("want ids, or prompt and continuation, not both")
 	case r.IDs != nil:
-		return s.model.Score(ctx, r.IDs, 1)
+		return s.model.Score(ctx, r.IDs, 1, s.adapters...)
 	case r.Prompt == nil || r.Continuation == nil:
 		return nil, errors.New("want ids, or prompt and continuation")
 	}
-	return s.model.ScoreText(ctx, *r.Prompt, *r.Continuation)
+	return s.model.ScoreText(ctx, *r.Prompt, *r.Continuation, s.adapters...)
 }
 
 // logits keeps the logits of ids.
@@ -142,7 +148,7 @@ func (s *scorer) logits(ctx context.Context, name string, ids []int32) error {
 		}
 		a.Data = append(a.Data, logits...)
 		return nil
-	})
+	}, s.adapters...)
 	if err == nil {
 		s.arrays = append(s.arrays, a)
 	}

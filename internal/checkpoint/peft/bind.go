@@ -189,7 +189,10 @@ func (m *Module) bindFactors(cfg *config, module string, parts map[part]checkpoi
 	if len(low.Shape) == 2 && low.Shape[0] != rank {
 		return fmt.Errorf("tensor %s: want rank %d (from %s), found %d", low.Name, rank, configFile, low.Shape[0])
 	}
-	if err := errors.Join(wantShape(low, rank, aShape), wantShape(high, bShape, rank)); err != nil {
+	if err := wantShape(low, rank, aShape); err != nil {
+		return err
+	}
+	if err := wantShape(high, bShape, rank); err != nil {
 		return err
 	}
 	delete(parts, aPart)

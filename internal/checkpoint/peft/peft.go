@@ -80,6 +80,9 @@ func (a *Adapter) Close() error {
 
 func (a *Adapter) open(c *arch.Config) error {
 	info, err := os.Stat(a.Path)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("want a PEFT folder or a GGUF adapter, found nothing: %w", os.ErrNotExist)
+	}
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type Config struct {
 	SystemMode SystemMode
 	Options    Options
 	Stats      bool // show speed after each answer
+	Adapters   []systemgemma.AdapterUse
 }
 
 // Session is the state of a chat: a system prompt, finished exchanges and at most one running. It does no terminal I/O, and
@@ -37,6 +38,7 @@ type Session struct {
 	name     string
 	system   string
 	settings settings
+	adapters []systemgemma.AdapterUse
 	stats    bool
 	done     []exchange
 	running  *exchange // nil: idle
@@ -50,7 +52,7 @@ type exchange struct{ user, assistant string }
 // New begins a chat.
 func New(m Model, c Config) *Session {
 	return &Session{
-		model: m, name: c.Name, system: c.System, stats: c.Stats,
+		model: m, name: c.Name, system: c.System, stats: c.Stats, adapters: c.Adapters,
 		settings: settings{Options: c.Options, SystemMode: c.SystemMode},
 	}
 }
@@ -81,6 +83,7 @@ func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error
 		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
 		SystemMode:      string(s.settings.SystemMode),
 	}
+	o.Adapters = s.adapters
 	if s.newSeed {
 		o.Sampling.Seed = 0
 	}
