@@ -28,6 +28,7 @@ func products(k, tokens int) []product {
 		{"W4G-min", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrip{w, halves, mins, true, 32}, blocks) }},
 		{"F32", 64 * k, func(w []byte) { MulF32(out, 16, w, x, tokens, tokens) }},
 		{"BF16", 32 * k, func(w []byte) { MulBF16(out, 16, w, x, tokens, tokens) }},
+		{"BF16-rounded", 32 * k, func(w []byte) { MulBF16Rounded(out, 16, w, x, tokens, tokens) }},
 		{"F16", 32 * k, func(w []byte) { MulF16(out, 16, w, x, tokens, tokens) }},
 	}
 }

@@ -8,13 +8,18 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// assembled is the neon set where the CPU has the dot product extension (FEAT_DotProd, Linux: asimddp), else nothing.
+// assembled is the neon set where the CPU has the dot product extension (FEAT_DotProd, Linux: asimddp), and i8mm where it has
+// matrix products of int8 too (FEAT_I8MM), else nothing.
 //
 // Linux tells by HWCAP, Windows by IsProcessorFeaturePresent. macOS tells by a sysctl that releases 11 and 12 may
 // lack, but every Arm CPU that runs macOS (M1 and later) has the extension.
 func assembled() []*table {
 	if cpu.ARM64.HasASIMDDP || runtime.GOOS == "darwin" {
-		return []*table{&neon}
+		sets := []*table{&neon}
+		if cpu.ARM64.HasI8MM {
+			sets = append(sets, &i8mm)
+		}
+		return sets
 	}
 	return nil
 }
@@ -28,4 +33,12 @@ var neon = table{
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
 	max: maxNeon, expSum: expSumNeon, attention: attentionNeon,
+}
+
+// i8mm is neon with W8C's products of many tokens by SMMLA, for Armv8.6 (Neoverse V1, Cortex-A510 and A710, Apple M2).
+var i8mm = withI8MM(neon)
+
+func withI8MM(t table) table {
+	t.name, t.mulW8C = "i8mm", mulW8CI8MM
+	return t
 }

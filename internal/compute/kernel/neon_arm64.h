@@ -2,6 +2,7 @@
 // sources first (m before n), destination last; i is a lane. TestNeonMacrosEncodeTheirMnemonics compares them with GNU as.
 
 #define SDOT_LANE(i, m, n, d) WORD $(0x4F80E000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d)) // sdot Vd.4s, Vn.16b, Vm.4b[i]
+#define SMMLA(m, n, d) WORD $(0x4E80A400 | (m)<<16 | (n)<<5 | (d)) // smmla Vd.4s, Vn.16b, Vm.16b
 #define FMLA_LANE(i, m, n, d) WORD $(0x4F801000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d)) // fmla Vd.4s, Vn.4s, Vm.s[i]
 #define FMLS_LANE(i, m, n, d) WORD $(0x4F805000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d)) // fmls Vd.4s, Vn.4s, Vm.s[i]
 #define FMUL_LANE(i, m, n, d) WORD $(0x4F809000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d)) // fmul Vd.4s, Vn.4s, Vm.s[i]
@@ -21,6 +22,10 @@
 #define BIT(m, n, d)    WORD $(0x6EA01C00 | (m)<<16 | (n)<<5 | (d)) // bit Vd.16b, Vn.16b, Vm.16b
 #define ADD4S(m, n, d)  WORD $(0x4EA08400 | (m)<<16 | (n)<<5 | (d)) // add Vd.4s, Vn.4s, Vm.4s
 #define SMAX16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d)) // smax Vd.16b, Vn.16b, Vm.16b
+#define ZIP1(m, n, d)   WORD $(0x4E803800 | (m)<<16 | (n)<<5 | (d)) // zip1 Vd.4s, Vn.4s, Vm.4s
+#define ZIP2(m, n, d)   WORD $(0x4E807800 | (m)<<16 | (n)<<5 | (d)) // zip2 Vd.4s, Vn.4s, Vm.4s
+#define ZIP1D(m, n, d)  WORD $(0x4EC03800 | (m)<<16 | (n)<<5 | (d)) // zip1 Vd.2d, Vn.2d, Vm.2d
+#define ZIP2D(m, n, d)  WORD $(0x4EC07800 | (m)<<16 | (n)<<5 | (d)) // zip2 Vd.2d, Vn.2d, Vm.2d
 #define CMTST8H(m, n, d) WORD $(0x4E608C00 | (m)<<16 | (n)<<5 | (d)) // cmtst Vd.8h, Vn.8h, Vm.8h
 #define EXT8(m, n, d)   WORD $(0x6E004000 | (m)<<16 | (n)<<5 | (d)) // ext Vd.16b, Vn.16b, Vm.16b, #8
 

@@ -39,10 +39,31 @@ func TestNeonW8CBlocksJoin(t *testing.T) {
 			want := make([]float32, 16*tokens)
 			got := guard.Copy(t, want)
 			mulW8CRef(&want[0], 16, &w[0], &ws[0], nil, &panel[0], width, k4, &as[0], tokens)
-			mulW8CNeon(&got[0], 16, &guard.Copy(t, w)[0], &guard.Copy(t, ws)[0], nil, &guard.Copy(t, panel)[0], width, k4, &guard.Copy(t, as)[0], tokens)
-			if !sameBits(got, want) {
-				t.Errorf("k=%d, %d tokens: W8C product differs from the reference", 4*k4, tokens)
+			for _, set := range assembled() {
+				set.mulW8C(&got[0], 16, &guard.Copy(t, w)[0], &guard.Copy(t, ws)[0], nil, &guard.Copy(t, panel)[0], width, k4, &guard.Copy(t, as)[0], tokens)
+				if !sameBits(got, want) {
+					t.Errorf("%s, k=%d, %d tokens: W8C product differs from the reference", set.name, 4*k4, tokens)
+				}
+				clear(got)
 			}
+		}
+	}
+}
+
+func TestNeonRoundedBlocksJoin(t *testing.T) {
+	needNeon(t)
+	next := generator(7)
+	for _, c := range []struct{ tokens, k4 int }{{1, 16*blockFloat + 1}, {2, blockFloat + 1}, {4, blockFloat}, {7, blockFloat + 3}, {16, 2*blockFloat + 1}} {
+		width := PanelWidth(c.tokens)
+		w, panel := bf16Strip(next, c.k4, 0), roundedActivations(next, 4*c.k4*width, 0)
+		for i, x := range panel {
+			panel[i] = roundBF16(x)
+		}
+		want, got := make([]float32, 16*c.tokens), make([]float32, 16*c.tokens)
+		mulRoundedRef(&want[0], 16, &w[0], &panel[0], width, c.k4, c.tokens)
+		mulRoundedNeon(&got[0], 16, &guard.Copy(t, w)[0], &guard.Copy(t, panel)[0], width, c.k4, c.tokens)
+		if !sameBits(got, want) {
+			t.Errorf("k=%d, %d tokens: rounded product differs from the reference", 4*c.k4, c.tokens)
 		}
 	}
 }

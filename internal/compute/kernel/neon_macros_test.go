@@ -77,7 +77,7 @@ func TestNeonMacrosEncodeTheirMnemonics(t *testing.T) {
 	var source strings.Builder
 	var got []uint32
 	var lines []string
-	source.WriteString(".arch armv8.2-a+dotprod\n")
+	source.WriteString(".arch armv8.2-a+dotprod+i8mm\n")
 	for _, m := range neonMacros(t) {
 		for _, r := range registers {
 			args := map[string]int{"m": r[0], "n": r[1], "d": r[2], "i": (r[0] + r[1]/8) % 4}

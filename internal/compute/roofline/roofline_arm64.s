@@ -5,6 +5,9 @@
 // SDOT adds four products of signed bytes to each lane of Vd: sdot Vd.4s, Vn.16b, Vm.16b.
 #define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
 
+// SMMLA adds eight products to each lane: smmla Vd.4s, Vn.16b, Vm.16b.
+#define SMMLA(m, n, d) WORD $(0x4E80A400 | (m)<<16 | (n)<<5 | (d))
+
 // func peakSDOT(n int) (lane int32)
 //
 // Operands are 1 throughout, so that lane 0 of all sums counts the instructions.
@@ -38,6 +41,57 @@ loop:
 	SDOT(30, 31, 17)
 	SDOT(30, 31, 18)
 	SDOT(30, 31, 19)
+	SUBS $1, R0, R0
+	BNE  loop
+
+	VADD V1.S4, V0.S4, V0.S4
+	VADD V3.S4, V2.S4, V2.S4
+	VADD V5.S4, V4.S4, V4.S4
+	VADD V7.S4, V6.S4, V6.S4
+	VADD V17.S4, V16.S4, V16.S4
+	VADD V19.S4, V18.S4, V18.S4
+	VADD V2.S4, V0.S4, V0.S4
+	VADD V6.S4, V4.S4, V4.S4
+	VADD V18.S4, V16.S4, V16.S4
+	VADD V4.S4, V0.S4, V0.S4
+	VADD V16.S4, V0.S4, V0.S4
+	VMOV V0.S[0], R1
+	MOVW R1, lane+8(FP)
+	RET
+
+// func peakSMMLA(n int) (lane int32)
+//
+// Operands are 1 throughout, so that lane 0 of all sums counts 8 for each.
+TEXT ·peakSMMLA(SB), NOSPLIT, $0-12
+	MOVD n+0(FP), R0
+	VMOVI $1, V30.B16
+	VMOVI $1, V31.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+
+loop:
+	SMMLA(30, 31, 0)
+	SMMLA(30, 31, 1)
+	SMMLA(30, 31, 2)
+	SMMLA(30, 31, 3)
+	SMMLA(30, 31, 4)
+	SMMLA(30, 31, 5)
+	SMMLA(30, 31, 6)
+	SMMLA(30, 31, 7)
+	SMMLA(30, 31, 16)
+	SMMLA(30, 31, 17)
+	SMMLA(30, 31, 18)
+	SMMLA(30, 31, 19)
 	SUBS $1, R0, R0
 	BNE  loop
 
