@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/systemgemma/systemgemma"
@@ -55,6 +56,9 @@ func (r *doctorReport) String() string {
 		state := "can be forced by SYSTEMGEMMA_KERNEL=" + r.Kernels[i]
 		if r.Kernels[i] == r.Kernel {
 			state = "in use"
+		}
+		if slices.Contains(r.Untried, r.Kernels[i]) {
+			state += "; tested by emulation, never run on real hardware"
 		}
 		field(&b, "kernel", "%-14s %s", r.Kernels[i], state)
 	}

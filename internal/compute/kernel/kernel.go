@@ -17,8 +17,9 @@ import (
 
 // table is one complete set of kernels; every field is set, so callers never test for nil. KERNELS.md lists the files.
 type table struct {
-	name string // shown by `systemgemma doctor`
-	bias uint8  // added to the int8 activations of a panel: 128 where the product wants unsigned ones
+	name    string // shown by `systemgemma doctor`
+	untried bool   // no real CPU has run it yet: emulation only, shown too
+	bias    uint8  // added to the int8 activations of a panel: 128 where the product wants unsigned ones
 
 	// Products of one strip (16 rows) with the first tokens columns of a panel; see MulW8C and MulF32.
 	mulW8C  func(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
@@ -93,6 +94,17 @@ func Names() []string {
 	var names []string
 	for _, t := range available() {
 		names = append(names, t.name)
+	}
+	return names
+}
+
+// Untried lists those of Names that no real CPU has run yet, to our knowledge: they were tested by emulation only.
+func Untried() []string {
+	var names []string
+	for _, t := range available() {
+		if t.untried {
+			names = append(names, t.name)
+		}
 	}
 	return names
 }

@@ -24,7 +24,7 @@ var avx2 = table{
 
 // avxvnni is avx2 with products by VPDPBUSD, for CPUs since 2021 that lack AVX-512: Alder Lake and later.
 var avxvnni = table{
-	name: "avxvnni", bias: 128, rounded: "fused multiply-adds, 256 bits", packRounded: packRounded, mulRounded: mulRoundedAVX2,
+	name: "avxvnni", untried: true, bias: 128, rounded: "fused multiply-adds, 256 bits", packRounded: packRounded, mulRounded: mulRoundedAVX2,
 
 	mulW8C: mulW8CAVXVNNI, mulW8G: mulW8GAVXVNNI, mulW4G: mulW4GAVXVNNI, expandW4L: expandW4LAVX2, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
@@ -48,6 +48,7 @@ var avx512vnni = table{
 var avx512bf16 = withBF16(avx512vnni)
 
 func withBF16(t table) table {
+	t.untried = true
 	t.name, t.rounded, t.packRounded, t.mulRounded = "avx512bf16", "vdpbf16ps, 512 bits", packPairs, mulRoundedAVX512BF16
 	return t
 }

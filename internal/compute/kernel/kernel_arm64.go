@@ -26,7 +26,7 @@ func assembled() []*table {
 
 // neon is the set for Armv8.2 with dot product; tuned on paper for Cortex-A76.
 var neon = table{
-	name: "neon", rounded: "fused multiply-adds, 128 bits", packRounded: packRounded, mulRounded: mulRoundedNeon,
+	name: "neon", untried: true, rounded: "fused multiply-adds, 128 bits", packRounded: packRounded, mulRounded: mulRoundedNeon,
 
 	mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, expandW4L: expandW4LNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
 	hadamard: hadamardRef, addOutliers: addOutliersRef, // plain Go is near enough: a share of some percent
