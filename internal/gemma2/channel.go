@@ -70,12 +70,12 @@ func (l *linear) packChannel(worker int, c *channel, p, i int) {
 	c.scales[t] = kernel.Quantize(l.channelPanel(c, p, width), width, i, x)
 }
 
-// mulChannel multiplies strip s of w with panel p.
-func (l *linear) mulChannel(out []float32, stride int, w *quant.Matrix, s, p int) {
+// mulChannel multiplies strip s of w, whose terms the worker has, with panel p.
+func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matrix, s, p int) {
 	c, row, first := l.channel(w), s*quant.StripRows, p*kernel.MaxPanel
 	tokens, width := l.size(p)
 	strip, scale := w.Strip(s), w.Scale[row:row+quant.StripRows]
-	kernel.MulW8C(out, stride, strip, scale, w.RowSum[row:row+quant.StripRows], l.channelPanel(c, p, width), width, c.scales[first:first+tokens])
+	kernel.MulW8C(out, stride, strip, scale, &l.terms[worker], l.channelPanel(c, p, width), width, c.scales[first:first+tokens])
 	if w.Outliers == 0 {
 		return
 	}

@@ -33,10 +33,11 @@ type linear struct {
 	strips  int // of all products
 
 	wantFloat, wantRounded bool
-	floats                 []float32 // [panel][k][width]
-	roundeds               []float32 // [panel], as kernel.PackRounded makes them
-	strip                  []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
-	row                    []float32 // [worker][k]: an input that is changed before it is rounded
+	floats                 []float32         // [panel][k][width]
+	roundeds               []float32         // [panel], as kernel.PackRounded makes them
+	strip                  []float32         // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
+	row                    []float32         // [worker][k]: an input that is changed before it is rounded
+	terms                  []kernel.RowTerms // [worker]: of a strip of W8C
 	maxCols                int
 
 	channels     [3]channel // what W8C wants, one for each different product
@@ -71,6 +72,7 @@ func newLinear(crew *parallel.Crew, o Options, outliers bool, scratch *arena, ma
 		l.groups[i].scales = scratch.floats(panels * kernel.MaxPanel)
 	}
 	l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols) // untouched, and so no memory, where nothing is expanded
+	l.terms = make([]kernel.RowTerms, crew.Workers())
 	l.packBody, l.mulBody = l.pack, l.mul
 	return l
 }
@@ -180,6 +182,8 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 	case l.exact && (w.Layout == quant.W8C || w.Layout.Grouped()):
 		w.StripF32(f, s)
 		strip = asBytes(f)
+	case w.Layout == quant.W8C:
+		l.terms[worker].Set(strip, w.RowSum[row:row+quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))
 	}
 	for first := 0; first < l.n; first += kernel.MaxPanel {
 		panel := first / kernel.MaxPanel
@@ -189,7 +193,7 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 		case w.Layout.Grouped() && !l.exact:
 			l.mulGroup(out, p.out.stride, w, s, panel)
 		case w.Layout == quant.W8C && !l.exact:
-			l.mulChannel(out, p.out.stride, w, s, panel)
+			l.mulChannel(worker, out, p.out.stride, w, s, panel)
 		case w.Layout == quant.BF16 && l.rounded:
 			kernel.MulBF16Rounded(out, p.out.stride, strip, l.roundedPanel(panel, width), width, tokens)
 		case w.Layout == quant.BF16:

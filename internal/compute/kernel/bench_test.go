@@ -17,7 +17,7 @@ type product struct {
 func products(k, tokens int) []product {
 	panel, as := make([]uint8, PanelSize(k, tokens)), make([]float32, tokens)
 	x, out := make([]float32, PanelSize(k, tokens)), make([]float32, 16*tokens)
-	ws, sum := make([]float32, 16), make([]int32, 16)
+	ws, sum := make([]float32, 16), new(RowTerms)
 	blocks, tokenwise := groupPanel(k, tokens, 32), groupPanel(k, tokens, 128)
 	halves, mins, floats := make([]byte, k), make([]byte, k), make([]byte, k/2)
 	return []product{

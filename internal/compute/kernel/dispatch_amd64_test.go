@@ -65,7 +65,7 @@ func TestSetsHoldTheirLevels(t *testing.T) {
 	for _, l := range levels {
 		set := reflect.ValueOf(*l.set)
 		for _, field := range reflect.VisibleFields(set.Type()) {
-			if field.Type.Kind() != reflect.Func || field.Name == "packRounded" { // packRounded is Go in every set
+			if field.Type.Kind() != reflect.Func || field.Name == "packRounded" || field.Name == "rowTerms" && l.set != &avx2 { // these are Go
 				continue
 			}
 			name := runtime.FuncForPC(set.FieldByIndex(field.Index).Pointer()).Name()

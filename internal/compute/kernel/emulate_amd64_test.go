@@ -119,13 +119,28 @@ func (e emulation) mulW8C() {
 			for i := range biased {
 				biased[i] += e.set.bias
 			}
+			var terms RowTerms
+			copy(terms[:], sum)
+			if e.set == &avx2 {
+				for i, q := range w {
+					terms[i%64/4] -= max(0, int32(int8(q))) // the row's sum less its positive weights
+				}
+				for r := range terms {
+					terms[r] = -terms[r]
+				}
+				if tokens == 1 {
+					e.write(fmt.Sprintf("rowTerms/k4=%d", k4), negativeSumsAVX2, []emulate.Arg{emulate.Ptr("terms"), emulate.Ptr("w"), emulate.Int(k4), emulate.Ptr("wSum")},
+						map[string]emulate.Block{"terms": emulate.Out(make([]int32, 16)), "w": emulate.In(w), "wSum": emulate.In(sum)},
+						map[string][]byte{"terms": emulate.Bytes(terms[:])})
+				}
+			}
 			out := e.floats((tokens-1)*stride + 16)
 			want := slices.Clone(out)
 			mulW8CRef(&want[0], stride, &w[0], &ws[0], &sum[0], &a[0], width, k4, &as[0], tokens)
 			e.write(fmt.Sprintf("mulW8C/k4=%d/tokens=%d", k4, tokens), e.set.mulW8C,
 				[]emulate.Arg{emulate.Ptr("out"), emulate.Int(stride), emulate.Ptr("w"), emulate.Ptr("wScale"), emulate.Ptr("wSum"),
 					emulate.Ptr("panel"), emulate.Int(width), emulate.Int(k4), emulate.Ptr("aScale"), emulate.Int(tokens)},
-				map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(w), "wScale": emulate.In(ws), "wSum": emulate.In(sum),
+				map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(w), "wScale": emulate.In(ws), "wSum": emulate.In(terms[:]),
 					"panel": emulate.In(biased), "aScale": emulate.In(as)},
 				map[string][]byte{"out": emulate.Bytes(want)})
 		}

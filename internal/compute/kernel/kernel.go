@@ -21,6 +21,9 @@ type table struct {
 	untried bool   // no real CPU has run it yet: emulation only, shown too
 	bias    uint8  // added to the int8 activations of a panel: 128 where the product wants unsigned ones
 
+	// What mulW8C wants to know of each row of a strip as its wSum, see RowTerms.
+	rowTerms func(terms *int32, w *byte, k4 int, rowSum *int32)
+
 	// Products of one strip (16 rows) with the first tokens columns of a panel; see MulW8C and MulF32.
 	mulW8C  func(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 	mulF32  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)

@@ -8,7 +8,7 @@
 //
 // The sign is taken in two ways. VPSIGNB does it in one instruction that competes with the multiplications. Groups of four
 // tokens use ~a instead of -a where w < 0, an exclusive or with the mask of w < 0, and add the sum of the negative weights'
-// magnitudes at the end: |w|*~a = w*a - |w|.
+// magnitudes at the end: |w|*~a = w*a - |w|. That sum, wSum, is made once a strip, by negativeSumsAVX2.
 
 // MADD adds the products of x and y with the magnitudes in v and w, four in each 32 bits, to the sums in lo and hi. It walks
 // through both halves side by side: one after the other is 9 % slower. Y15 = 1 in each 16 bits.
@@ -78,26 +78,13 @@ TEXT ·mulW8CAVX2(SB), NOSPLIT, $64-80
 	MOVQ     tokens+72(FP), AX   // AX = tokens to store
 	VPCMPEQW Y15, Y15, Y15
 	VPABSW   Y15, Y15            // Y15 = 1 in each 16 bits
-	VPXOR    Y0, Y0, Y0          // Y0, Y1 = sum of the negative weights, below 0
+	VPXOR    Y0, Y0, Y0          // Y0, Y1 = magnitudes of the negative weights, for groups of four
 	VPXOR    Y1, Y1, Y1
 	CMPQ     BX, $8
 	JLS      save
-
-	MOVQ      SI, R11
-	MOVQ      CX, R13
-	VPXOR     Y2, Y2, Y2
-	VPABSB    Y15, Y14
-	VPACKSSWB Y14, Y14, Y14 // Y14 = 1 in each byte
-
-negative:
-	VPMINSB (R11), Y2, Y10
-	VPMINSB 32(R11), Y2, Y11
-	MADD(Y14, Y14, Y10, Y11, Y0, Y1)
-	ADDQ    $64, R11
-	DECQ    R13
-	JNZ     negative
-	VPSUBD  Y0, Y2, Y0
-	VPSUBD  Y1, Y2, Y1
+	MOVQ     wSum+32(FP), R11
+	VMOVDQU  (R11), Y0
+	VMOVDQU  32(R11), Y1
 
 save:
 	VMOVDQU Y0, 0(SP)
@@ -162,5 +149,34 @@ store:
 	JMP  group
 
 done:
+	VZEROUPPER
+	RET
+
+// for i := range k4 { for r := range 16 { for j := range 4 { terms[r] -= min(0, int32(int8(w[64*i+4*r+j]))) } } }, from zero
+//
+// func negativeSumsAVX2(terms *int32, w *byte, k4 int, rowSum *int32)
+TEXT ·negativeSumsAVX2(SB), NOSPLIT, $0-32
+	MOVQ      terms+0(FP), DI
+	MOVQ      w+8(FP), R11
+	MOVQ      k4+16(FP), R13
+	VPCMPEQW  Y15, Y15, Y15
+	VPABSW    Y15, Y15       // Y15 = 1 in each 16 bits
+	VPXOR     Y0, Y0, Y0     // Y0, Y1 = sum of the negative weights, below 0
+	VPXOR     Y1, Y1, Y1
+	VPXOR     Y2, Y2, Y2
+	VPABSB    Y15, Y14
+	VPACKSSWB Y14, Y14, Y14  // Y14 = 1 in each byte
+
+negative:
+	VPMINSB (R11), Y2, Y10
+	VPMINSB 32(R11), Y2, Y11
+	MADD(Y14, Y14, Y10, Y11, Y0, Y1)
+	ADDQ    $64, R11
+	DECQ    R13
+	JNZ     negative
+	VPSUBD  Y0, Y2, Y0
+	VPSUBD  Y1, Y2, Y1
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y1, 32(DI)
 	VZEROUPPER
 	RET

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // MaxPanel is the largest number of tokens that one product takes.
@@ -58,19 +59,41 @@ func Pack(panel []float32, width, col int, x []float32) {
 	}
 }
 
+// RowTerms are what MulW8C wants to know of each row of a strip: the sum of its weights, or on some CPUs something else that
+// takes a walk through the strip, and so is made once for all panels.
+type RowTerms [16]int32
+
+// Set makes the terms of the strip w, rowSum[r] the sum of row r's weights, for products with panels of that many columns or
+// fewer.
+func (t *RowTerms) Set(w []byte, rowSum []int32, width int) {
+	if len(w) == 0 || len(w)%64 != 0 || len(rowSum) < 16 {
+		panic(fmt.Sprintf("kernel.RowTerms: len(w)=%d, len(rowSum)=%d", len(w), len(rowSum)))
+	}
+	if width > 2 { // the products of one or two tokens, where the walk would cost, do without
+		active.rowTerms(&t[0], &w[0], len(w)/64, &rowSum[0])
+		return
+	}
+	copy(t[:], rowSum)
+}
+
+// rowSums is rowTerms of the sets that want the sums, or nothing.
+func rowSums(terms *int32, _ *byte, _ int, rowSum *int32) {
+	copy(unsafe.Slice(terms, 16), unsafe.Slice(rowSum, 16))
+}
+
 // MulW8C multiplies one W8C strip with the quantised tokens of a panel:
 //
 //	out[t*stride+r] = (float32(sum over k of w[r][k]*a[t][k]) * aScale[t]) * wScale[r]     r = 0..15, t < len(aScale)
 //
-// w is [k/4][16][4] int8, the panel as Quantize fills it, wSum[r] the sum of row r's weights. The integer sum is exact:
+// w is [k/4][16][4] int8, the panel as Quantize fills it, terms are the strip's. The integer sum is exact:
 // len(w) <= 2^20, that is k <= 2^16, keeps it within int32.
-func MulW8C(out []float32, stride int, w []byte, wScale []float32, wSum []int32, panel []uint8, width int, aScale []float32) {
+func MulW8C(out []float32, stride int, w []byte, wScale []float32, terms *RowTerms, panel []uint8, width int, aScale []float32) {
 	k4, tokens := len(w)/64, len(aScale)
-	if k4 == 0 || len(w)%64 != 0 || len(w) > 1<<20 || len(wScale) < 16 || len(wSum) < 16 || len(panel) < 4*width*k4 ||
+	if k4 == 0 || len(w)%64 != 0 || len(w) > 1<<20 || len(wScale) < 16 || len(panel) < 4*width*k4 ||
 		!fits(out, stride, width, tokens) {
 		panic(fmt.Sprintf("kernel.MulW8C: len(out)=%d, stride=%d, len(w)=%d, len(panel)=%d, width=%d, tokens=%d", len(out), stride, len(w), len(panel), width, tokens))
 	}
-	active.mulW8C(&out[0], stride, &w[0], &wScale[0], &wSum[0], &panel[0], width, k4, &aScale[0], tokens)
+	active.mulW8C(&out[0], stride, &w[0], &wScale[0], &terms[0], &panel[0], width, k4, &aScale[0], tokens)
 }
 
 // MulF32 multiplies one strip of float32 weights, shape [k][16], with the first tokens columns of a panel as Pack fills it:

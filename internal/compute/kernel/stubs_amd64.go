@@ -10,6 +10,11 @@ package kernel
 //lint:ignore U1000 only assembly reads it
 var constants = [16]float32{log2E, ln2Hi, ln2Lo, expC0, expC1, expC2, expC3, expC4, expC5, expMin, 1, 2, 40, 0.5, geluC, geluC3}
 
+// negativeSumsAVX2 is what mulW8CAVX2 wants as wSum for more than two tokens: terms[r] = -(sum of row r's negative weights).
+//
+//go:noescape
+func negativeSumsAVX2(terms *int32, w *byte, k4 int, rowSum *int32)
+
 //go:noescape
 func mulW8CAVX2(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 
