@@ -22,6 +22,8 @@ type ChatOptions struct {
 	GenerateOptions
 	// SystemMode overrides Options.SystemMode for this answer when it is not empty.
 	SystemMode string
+	// Context says what becomes of a conversation that is too long. Empty: ContextError.
+	Context ContextPolicy
 }
 
 // Chat answers a conversation, rendered in the model's system mode. A trailing assistant message is continued.
@@ -34,14 +36,14 @@ func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) it
 	if n := len(messages); n > 0 && (messages[n-1].Role == "assistant" || messages[n-1].Role == "model") {
 		ro.ContinueFinal = true
 	}
-	r, err := m.Render(messages, ro)
+	r, dropped, err := m.fit(messages, ro, o)
 	if err == nil && m.tok == nil {
 		err = ErrNoTokenizer
 	}
 	if err != nil {
 		return fail(err)
 	}
-	return m.answer(ctx, r.IDs, r.Warnings, &o.GenerateOptions)
+	return m.answer(ctx, r.IDs, r.Warnings, dropped, &o.GenerateOptions)
 }
 
 // RenderOptions say how a conversation becomes a prompt.

@@ -75,7 +75,9 @@ type Result struct {
 	Stop         string // the stop text that ended the answer, if one did
 	Seed         uint64 // that sampling used; 0 when greedy
 	Warnings     []string
-	CachedTokens int // of the prompt, known from an earlier request
+	// DroppedMessages is how many messages Context left out.
+	DroppedMessages int
+	CachedTokens    int // of the prompt, known from an earlier request
 	// With Lookup: the tokens that were guessed, and how many of them rightly.
 	DraftedTokens, AcceptedTokens int
 	TTFT                          time.Duration // from the call to the first token
@@ -91,7 +93,7 @@ func (m *Model) Generate(ctx context.Context, p Prompt, o *GenerateOptions) iter
 	if err != nil {
 		return fail(err)
 	}
-	return m.answer(ctx, ids, warnings, o)
+	return m.answer(ctx, ids, warnings, 0, o)
 }
 
 // fail is an iteration of one error.
@@ -122,7 +124,7 @@ func (t *Text) promptIDs(p Prompt) (ids []int32, warnings []string, err error) {
 }
 
 // answer runs a request and turns its tokens into events.
-func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *GenerateOptions) iter.Seq2[Event, error] {
+func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, dropped int, o *GenerateOptions) iter.Seq2[Event, error] {
 	if o == nil {
 		o = &GenerateOptions{}
 	}
@@ -132,6 +134,7 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, o *G
 			yield(Event{ID: -1}, err)
 			return
 		}
+		a.result.DroppedMessages = dropped
 		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Adapters: a.adapters, Token: a.token}
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
