@@ -60,3 +60,30 @@ func TestEmbed(t *testing.T) {
 		t.Error("pooling max: want an error")
 	}
 }
+
+// A draft model changes no answer; one of another vocabulary is refused.
+func TestDraft(t *testing.T) {
+	plain, with := open(t, "", nil), open(t, "", &systemgemma.Options{Draft: systemgemma.Mini})
+	for _, o := range []*systemgemma.ChatOptions{nil, {GenerateOptions: systemgemma.GenerateOptions{Sampling: &systemgemma.Sampling{Temperature: 1, Seed: 7}, MaxTokens: 60}}} {
+		var r [2]*systemgemma.Result
+		for i, m := range []*systemgemma.Model{plain, with} {
+			for e, err := range m.Chat(context.Background(), user("Tell me a story."), o) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				r[i] = e.Result
+			}
+		}
+		if !slices.Equal(r[0].IDs, r[1].IDs) || !slices.Equal(r[0].Logprobs, r[1].Logprobs) || r[1].AcceptedTokens == 0 && len(r[1].IDs) > 6 {
+			t.Errorf("%+v: %q, with a draft %q, %d of %d guesses right", o, r[0].Text, r[1].Text, r[1].AcceptedTokens, r[1].DraftedTokens)
+		}
+	}
+	if m, err := systemgemma.Open("testdata/none.gguf", &systemgemma.Options{Draft: "x"}); err == nil {
+		t.Error("want an error")
+		_ = m.Close()
+	}
+	if m, err := systemgemma.Open("", &systemgemma.Options{Draft: "testdata/none.gguf"}); err == nil {
+		t.Error("a draft that is not there: want an error")
+		_ = m.Close()
+	}
+}

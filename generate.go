@@ -139,8 +139,8 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, drop
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
 		}
-		if o.Lookup || o.Prediction != "" {
-			req.Drafter = engine.NewLookup(m.predictionIDs(o.Prediction))
+		if d := m.drafter(o); d != nil {
+			req.Drafter = d
 		}
 		run, cancel := context.WithCancel(ctx)
 		defer cancel() // also of an answer whose reader wants no more

@@ -54,6 +54,9 @@ type Options struct {
 	// KVMemory bounds the bytes of cached keys and values of all requests. Those that don't fit beside running ones wait, and
 	// without ContextLength the context is as long as fits. 0: no bound but the context length of each.
 	KVMemory int64
+	// Draft names a smaller model of the same vocabulary that guesses tokens, which this one checks several at a time: the same
+	// answer, sooner where it guesses well.
+	Draft string
 	// PrefixMemory bounds the bytes of keys and values that ended requests leave for later ones with the same beginning.
 	// 0: as much as one full context takes; -1: none.
 	PrefixMemory int64
@@ -79,7 +82,8 @@ type Model struct {
 	weights  *load.Loaded
 	defaults Sampling
 	stopIDs  map[int32]bool
-	maxNew   int // max_new_tokens of the files; 0: not said
+	draft    *draft // nil: none
+	maxNew   int    // max_new_tokens of the files; 0: not said
 	kv       gemma2.KVType
 	preset   Preset
 }
@@ -132,8 +136,7 @@ func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {
 		m.stopIDs[id] = true
 	}
 	if err := errors.Join(m.defaults.Validate(), m.build(ck, o)); err != nil {
-		m.free()
-		return nil, err
+		return nil, errors.Join(err, m.free())
 	}
 	return m, nil
 }
@@ -153,6 +156,11 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 	}
 	if m.model, err = gemma2.New(m.weights.Weights, m.crew, o.Preset.arithmetic()); err != nil {
 		return err
+	}
+	if o.Draft != "" {
+		if err := m.openDraft(o.Draft); err != nil {
+			return err
+		}
 	}
 	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
 	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength), Parallel: o.Parallel, Queue: o.Queue, StepTokens: o.StepTokens, PrefixBytes: o.PrefixMemory}
@@ -193,13 +201,15 @@ func kvType(o *Options, ck *checkpoint.Checkpoint) (gemma2.KVType, error) {
 
 // Close waits for running answers and frees the model's memory. Later calls fail with ErrClosed.
 func (m *Model) Close() error {
-	err := m.engine.Close()
-	m.free()
+	err := errors.Join(m.engine.Close(), m.free())
 	return errors.Join(err, m.Text.Close())
 }
 
 // free releases what newModel made, as far as it came.
-func (m *Model) free() {
+func (m *Model) free() (err error) {
+	if m.draft != nil {
+		err = m.draft.close()
+	}
 	if m.model != nil {
 		_ = m.model.Close() // our own memory: cannot fail
 	}
@@ -209,6 +219,7 @@ func (m *Model) free() {
 	if m.crew != nil {
 		m.crew.Close()
 	}
+	return err
 }
 
 // DefaultSampling is what the model's files recommend (generation_config), and what nil options mean.

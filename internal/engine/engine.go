@@ -233,6 +233,9 @@ func (e *Engine) drop() {
 // retire leaves the cache of an ended request to later ones.
 func (e *Engine) retire(s *sequence) {
 	s.unwatch()
+	if c, ok := s.req.Drafter.(interface{ Close() }); ok {
+		c.Close()
+	}
 	s.cache.Pin(false)
 	if n := len(s.all); s.cache.Len() > n {
 		s.cache.Truncate(n) // guesses after the last token

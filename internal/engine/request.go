@@ -16,7 +16,8 @@ type Sampler interface {
 	Sample(logits []float32) (id int32, logprob float64, err error)
 }
 
-// Drafter guesses tokens, which the model then checks side by side. A wrong guess costs time and changes nothing.
+// Drafter guesses tokens, which the model then checks side by side. A wrong guess costs time and changes nothing. One that has
+// a method Close is closed when its request has ended.
 type Drafter interface {
 	// Draft appends to dst at most n tokens that may follow ids, the prompt and the answer so far.
 	Draft(dst, ids []int32, n int) []int32

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/systemgemma/systemgemma/internal/gemma2"
 )
 
 // longPrompt has n tokens, none of which Mini answers with a guess.
@@ -223,5 +225,30 @@ func TestLookup(t *testing.T) {
 		if got := l.Draft(nil, c.ids, c.n); !slices.Equal(got, c.want) {
 			t.Errorf("after %v: %v, want %v", c.ids, got, c.want)
 		}
+	}
+}
+
+// A draft model changes no token. With the model itself as its own draft, every guess is right.
+func TestDraftModel(t *testing.T) {
+	e, tok := miniEngine(t, 2048, 0)
+	pool := gemma2.NewPool(e.model.Config(), gemma2.KVF16, 0)
+	for _, text := range []string{"Tell me a story.", "What is the capital of France?"} {
+		p := prompt(tok, text)
+		want, _, _ := answer(t, e, p, 200)
+		var got []int32
+		_, st, err := e.Generate(context.Background(), Request{Prompt: p, Sampler: greedy(t), Stop: stops, MaxTokens: 200, Drafter: NewDraftModel(e.model, pool)}, func(tok Token) bool {
+			got = append(got, tok.ID)
+			return true
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%v: %v, want %v", err, got, want)
+		}
+		if len(want) > 4 && (st.DraftedTokens == 0 || st.AcceptedTokens < st.DraftedTokens-maxGuesses) {
+			t.Errorf("the model as its own draft: %+v", st)
+		}
+	}
+	e.active.Wait()
+	if pool.Pinned() != 0 || pool.Idle() != 0 {
+		t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
 	}
 }

@@ -37,6 +37,7 @@ type engineFlags struct {
 	Preset        preset `placeholder:"NAME" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded. speed: activations are rounded to bfloat16 for bfloat16 weights; other weights as without."`
 	ContextLength int    `placeholder:"N" group:"Model" help:"Tokens that prompt and answer may have together. 0 is what the model was trained for."`
 	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 (the default for quantised files) or int8."`
+	Draft         string `placeholder:"MODEL" group:"Model" help:"A smaller model of the same vocabulary that guesses tokens, which the model checks several at a time: the same answer, sooner."`
 	PromptCache   string `placeholder:"DIR" group:"Model" help:"Keep keys and values of prompts in DIR, so that a later run with the same beginning, as a system prompt, starts at once. The files tell the conversation; only you can read them."`
 }
 
@@ -84,7 +85,7 @@ func (f *systemFlags) prompt() (string, error) {
 func options(t textFlags, e engineFlags) (*systemgemma.Options, error) {
 	o := &systemgemma.Options{
 		SystemMode: string(t.SystemMode), Threads: e.Threads, Preset: systemgemma.Preset(e.Preset),
-		ContextLength: e.ContextLength, KVType: string(e.KVType), PromptCache: e.PromptCache,
+		ContextLength: e.ContextLength, KVType: string(e.KVType), PromptCache: e.PromptCache, Draft: e.Draft,
 	}
 	switch {
 	case e.Threads < 0:
