@@ -14,12 +14,18 @@ import (
 //
 // Norms, sums and activations of a row are computed where the next product packs that row.
 func (m *Model) runLayer(l, n int) error {
-	w := &m.weights.Layers[l]
-	m.attention.layer, m.linear.adapt.layer = l, l
 	pre := m.pre.first
 	if l > 0 {
 		pre = m.pre.attn
 	}
+	return m.branches(l, n, pre)
+}
+
+// branches is runLayer with pre, which ends what came before and norms the first branch's input. The second branch's output is
+// left in h, where the next layer's pre finds it.
+func (m *Model) branches(l, n int, pre func(t int)) error {
+	w := &m.weights.Layers[l]
+	m.attention.layer, m.linear.adapt.layer = l, l
 	if err := m.linear.run(n, pre, m.h, product{w.Q, m.qkv[0], siteQ}, product{w.K, m.qkv[1], siteK}, product{w.V, m.qkv[2], siteV}); err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func (m *Model) join(t int, post, next []float32) {
 	m.norm(t, next)
 }
 
-func (m *Model) firstNorm(t int) { m.norm(t, m.normsOf(t, 0).AttnNorm) }
+func (m *Model) firstNorm(t int) { m.norm(t, m.normsOf(t, m.attention.layer).AttnNorm) }
 
 func (m *Model) joinAttention(t int) {
 	w := m.normsOf(t, m.attention.layer)

@@ -72,6 +72,11 @@ func New(w *Weights, crew *parallel.Crew, o Options) (*Model, error) {
 	if err := w.Validate(); err != nil {
 		return nil, fmt.Errorf("gemma2: %w", err)
 	}
+	return prepare(w, crew, o, w.outliers())
+}
+
+// prepare is New for weights that are valid, or will be; outliers says whether any matrix may multiply some activations unrounded.
+func prepare(w *Weights, crew *parallel.Crew, o Options, outliers bool) (*Model, error) {
 	c := &w.Config
 	m := &Model{weights: w, config: c, crew: crew, freq: inverseFrequencies(c.RopeTheta, c.HeadDim)}
 	m.embedScale = float32(math.Sqrt(float64(c.HiddenSize)))
@@ -81,13 +86,13 @@ func New(w *Weights, crew *parallel.Crew, o Options) (*Model, error) {
 	m.queryScale = float32(1 / math.Sqrt(c.QueryPreAttnScalar))
 
 	var measure arena
-	m.layOut(&measure, o)
+	m.layOut(&measure, o, outliers)
 	block, err := offheap.Alloc(measure.used)
 	if err != nil {
 		return nil, fmt.Errorf("gemma2: scratch memory: %w", err)
 	}
 	m.scratch = block
-	m.layOut(&arena{block: block}, o)
+	m.layOut(&arena{block: block}, o, outliers)
 
 	m.rowCache, m.rowPos, m.rowID = make([]*Cache, MaxRows), make([]int, MaxRows), make([]int32, MaxRows)
 	m.rowSet = make([]*AdapterSet, MaxRows)
@@ -99,7 +104,7 @@ func New(w *Weights, crew *parallel.Crew, o Options) (*Model, error) {
 }
 
 // layOut takes all scratch memory from a.
-func (m *Model) layOut(a *arena, o Options) {
+func (m *Model) layOut(a *arena, o Options, outliers bool) {
 	c := m.config
 	qWidth, kvWidth := c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim
 	m.x, m.h = a.rows(MaxRows, c.HiddenSize), a.rows(MaxRows, c.HiddenSize)
@@ -108,7 +113,7 @@ func (m *Model) layOut(a *arena, o Options) {
 	m.gate, m.up = a.rows(MaxRows, c.IntermediateSize), a.rows(MaxRows, c.IntermediateSize)
 	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 	m.cos, m.sin = a.rows(MaxRows, c.HeadDim/2), a.rows(MaxRows, c.HeadDim/2)
-	m.linear = newLinear(m.crew, o, m.weights.outliers(), a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
+	m.linear = newLinear(m.crew, o, outliers, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
 	m.attention = newAttention(m, a)
 }
 

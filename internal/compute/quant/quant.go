@@ -106,6 +106,29 @@ func DataSize(l Layout, rows, cols int) int {
 // Strips is the number of 16-row strips.
 func (m *Matrix) Strips() int { return PaddedRows(m.Rows) / StripRows }
 
+// Part is rows [first, first+rows) of the matrix, which alias it. first must be a multiple of StripRows, and first+rows too or
+// the end.
+func (m *Matrix) Part(first, rows int) *Matrix {
+	if end := first + rows; first%StripRows != 0 || first < 0 || rows < 1 || end > m.Rows || end%StripRows != 0 && end != m.Rows {
+		panic(fmt.Sprintf("quant.Part: rows %d to %d of a matrix of %dx%d", first, first+rows, m.Rows, m.Cols))
+	}
+	p, padded := *m, PaddedRows(m.Rows)
+	p.Rows = rows
+	lo, hi := first, first+PaddedRows(rows)
+	p.Data, p.Scales, p.Mins = rowsOf(m.Data, padded, lo, hi), rowsOf(m.Scales, padded, lo, hi), rowsOf(m.Mins, padded, lo, hi)
+	p.Scale, p.RowSum = rowsOf(m.Scale, padded, lo, hi), rowsOf(m.RowSum, padded, lo, hi)
+	return &p
+}
+
+// rowsOf is the part of x, which has as much for each of all rows, that belongs to [lo, hi).
+func rowsOf[T any](x []T, all, lo, hi int) []T {
+	n := len(x) / all
+	if n == 0 {
+		return nil
+	}
+	return x[lo*n : hi*n : hi*n]
+}
+
 // Strip returns the bytes of strip s.
 func (m *Matrix) Strip(s int) []byte {
 	n := StripRows * m.Layout.RowBytes(m.Cols)
