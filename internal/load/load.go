@@ -76,18 +76,7 @@ func build(ck *checkpoint.Checkpoint, crew *parallel.Crew) (*Loaded, error) {
 	}
 	b.norm("output_norm.weight", &w.FinalNorm)
 	for i := range w.Layers {
-		l, name := &w.Layers[i], func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", i, s) }
-		b.norm(name("attn_norm"), &l.AttnNorm)
-		b.norm(name("post_attention_norm"), &l.PostAttnNorm)
-		b.norm(name("ffn_norm"), &l.FFNNorm)
-		b.norm(name("post_ffw_norm"), &l.PostFFNNorm)
-		b.matrix(name("attn_q"), &l.Q)
-		b.matrix(name("attn_k"), &l.K)
-		b.matrix(name("attn_v"), &l.V)
-		b.matrix(name("attn_output"), &l.O)
-		b.matrix(name("ffn_gate"), &l.Gate)
-		b.matrix(name("ffn_up"), &l.Up)
-		b.matrix(name("ffn_down"), &l.Down)
+		b.layer(i, &w.Layers[i])
 	}
 	if b.err != nil {
 		b.out.Close()
@@ -103,15 +92,38 @@ type builder struct {
 	out  *Loaded
 	err  error
 
+	change Change   // nil: none
+	used   [][]byte // weights that are used where they lie
+
 	piece int // about how many bytes of a source are in memory while it is arranged
+}
+
+func (b *builder) layer(i int, l *gemma2.Layer) {
+	name := func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", i, s) }
+	b.norm(name("attn_norm"), &l.AttnNorm)
+	b.norm(name("post_attention_norm"), &l.PostAttnNorm)
+	b.norm(name("ffn_norm"), &l.FFNNorm)
+	b.norm(name("post_ffw_norm"), &l.PostFFNNorm)
+	b.matrix(name("attn_q"), &l.Q)
+	b.matrix(name("attn_k"), &l.K)
+	b.matrix(name("attn_v"), &l.V)
+	b.matrix(name("attn_output"), &l.O)
+	b.matrix(name("ffn_gate"), &l.Gate)
+	b.matrix(name("ffn_up"), &l.Up)
+	b.matrix(name("ffn_down"), &l.Down)
 }
 
 func (b *builder) matrix(name string, dst **quant.Matrix) {
 	if b.err != nil {
 		return
 	}
+	if b.change != nil && b.change.Touches(name) {
+		*dst, b.err = b.changed(name)
+		return
+	}
 	if m, ok := b.ck.Matrices[name]; ok {
 		*dst = &m
+		b.used = append(b.used, m.Data)
 		return
 	}
 	t, ok := b.ck.Tensor(name)
@@ -186,7 +198,10 @@ func (b *builder) norm(name string, dst *[]float32) {
 	}
 	n := t.Columns()
 	v := make([]float32, (n+15)&^15)
-	if b.err = t.Row(v[:n], 0); b.err != nil {
+	if b.err = t.Row(v[:n], 0); b.err == nil && b.change != nil && b.change.Touches(name) {
+		b.err = b.change.Row(name, 0, v[:n])
+	}
+	if b.err != nil {
 		return
 	}
 	if !b.ck.NormPlusOne {
