@@ -16,7 +16,7 @@ type comparison struct {
 	a, b      Side
 	crew      Crew
 	progress  Progress
-	lengths   []int
+	sequences []Sequence
 	tokens    []int32
 	positions []position // of all tokens
 	walks     [2]*gemma2.Walk
@@ -38,19 +38,22 @@ func (c *comparison) step() {
 
 func (c *comparison) run(ctx context.Context) error {
 	c.positions = make([]position, len(c.tokens))
+	var lengths []int
 	at := 0
-	for _, n := range c.lengths {
+	for _, s := range c.sequences {
+		n := len(s.Tokens)
 		for i := range n {
 			next := int32(-1)
-			if i+1 < n {
-				next = c.tokens[at+i+1]
+			if i+1 >= s.given() && i+1 < n {
+				next = s.Tokens[i+1]
 			}
 			c.positions[at+i].begin(next)
 		}
 		at += n
+		lengths = append(lengths, n)
 	}
 	for i, s := range c.sides() {
-		walk, err := gemma2.NewWalk(s.Config(), c.lengths, c.crew, s.KV, s.Arithmetic)
+		walk, err := gemma2.NewWalk(s.Config(), lengths, c.crew, s.KV, s.Arithmetic)
 		if err != nil {
 			return err
 		}

@@ -26,12 +26,20 @@ type Side struct {
 	KV         gemma2.KVType
 }
 
-// Group is some sequences of tokens that get numbers of their own. Of each sequence every token but the last gives a position:
-// the distribution of what follows it.
+// Group is some sequences of tokens that get numbers of their own.
 type Group struct {
 	Name      string
-	Sequences [][]int32
+	Sequences []Sequence
 }
+
+// Sequence is tokens, the first ones given, at least one: each of the others is a position, where the distribution of what can stand
+// there is looked at.
+type Sequence struct {
+	Tokens []int32
+	Given  int // less than 1 means 1
+}
+
+func (s *Sequence) given() int { return max(s.Given, 1) }
 
 // Numbers compare the distributions p of model a and q of model b over all positions of a group. Logarithms are natural.
 type Numbers struct {
@@ -65,11 +73,11 @@ func Compare(ctx context.Context, a, b Side, groups []Group, crew Crew, progress
 	c := &comparison{a: a, b: b, crew: crew, progress: progress}
 	for _, g := range groups {
 		for _, s := range g.Sequences {
-			if len(s) < 2 {
-				return nil, fmt.Errorf("%s: want sequences of at least 2 tokens, found %d", g.Name, len(s))
+			if len(s.Tokens) <= s.given() {
+				return nil, fmt.Errorf("%s: want sequences of more than %d tokens, which are given, found %d", g.Name, s.given(), len(s.Tokens))
 			}
-			c.lengths = append(c.lengths, len(s))
-			c.tokens = append(c.tokens, s...)
+			c.sequences = append(c.sequences, s)
+			c.tokens = append(c.tokens, s.Tokens...)
 		}
 	}
 	if len(c.tokens) == 0 {
@@ -83,8 +91,8 @@ func Compare(ctx context.Context, a, b Side, groups []Group, crew Crew, progress
 	for _, g := range groups {
 		var list []position
 		for _, s := range g.Sequences {
-			list = append(list, c.positions[at:at+len(s)-1]...)
-			at += len(s)
+			list = append(list, c.positions[at+s.given()-1:at+len(s.Tokens)-1]...)
+			at += len(s.Tokens)
 		}
 		r.Groups = append(r.Groups, numbers(list))
 		all = append(all, list...)

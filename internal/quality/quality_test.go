@@ -134,7 +134,7 @@ func sequence(n int, seed uint64) (ids []int32) {
 
 // Equal models have no distance, others have, and the number of workers changes no bit.
 func TestCompare(t *testing.T) {
-	groups := []Group{{"one", [][]int32{sequence(30, 1), sequence(5, 2)}}, {"two", [][]int32{sequence(20, 3)}}}
+	groups := []Group{{"one", []Sequence{{sequence(30, 1), 0}, {sequence(5, 2), 0}}}, {"two", []Sequence{{sequence(25, 3), 6}}}}
 	var last *Result
 	for _, workers := range []int{1, 3} {
 		crew := parallel.New(workers)
@@ -181,14 +181,14 @@ func TestCompareRefuses(t *testing.T) {
 	a := tinySide(t, crew, 1, "f32", false)
 	ctx, cancel := context.WithCancel(context.Background())
 	for what, groups := range map[string][]Group{
-		"no text": nil, "one token": {{"x", [][]int32{{1}}}}, "an id outside": {{"x", [][]int32{{1, 8192}}}},
+		"no text": nil, "one token": {{"x", []Sequence{{[]int32{1}, 0}}}}, "all given": {{"x", []Sequence{{[]int32{1, 2}, 2}}}}, "an id outside": {{"x", []Sequence{{[]int32{1, 8192}, 0}}}},
 	} {
 		if _, err := Compare(ctx, a, a, groups, crew, nil); err == nil {
 			t.Errorf("%s: want an error, found none", what)
 		}
 	}
 	cancel()
-	if _, err := Compare(ctx, a, a, []Group{{"x", [][]int32{{1, 2}}}}, crew, nil); err == nil {
+	if _, err := Compare(ctx, a, a, []Group{{"x", []Sequence{{[]int32{1, 2}, 0}}}}, crew, nil); err == nil {
 		t.Error("a cancelled context: want an error, found none")
 	}
 	if _, err := Tensors(ctx, a, a, crew, nil); err == nil {

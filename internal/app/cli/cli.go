@@ -27,6 +27,7 @@ type commands struct {
 	Doctor   doctorCmd   `cmd:"" help:"Look at this computer: CPU level, kernels, threads, memory, models."`
 	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine runs a model, and what bounds it."`
 	Convert  convertCmd  `cmd:"" help:"Make a file of the product's own format: int8, 4 bits, floats."`
+	Compare  compareCmd  `cmd:"" help:"Tell how far one model is from another: KL divergence, agreement, perplexity, tensors."`
 	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 }

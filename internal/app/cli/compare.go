@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// compareCmd is `systemgemma compare A B`.
+type compareCmd struct {
+	A       string `arg:"" help:"The model to be compared with: mini, a folder, or a .gguf file."`
+	B       string `arg:"" help:"The model that stands for it, with the same vocabulary."`
+	Text    string `placeholder:"FILE" group:"Measure" help:"Text that both read. Default: a short one that is built in."`
+	ExactA  bool   `group:"Measure" help:"Run A in float32 arithmetic (preset exact)."`
+	ExactB  bool   `group:"Measure" help:"Run B so."`
+	Threads int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
+	Tensors bool   `group:"Output" help:"List the error of every tensor."`
+	JSON    bool   `name:"json" group:"Output" help:"Write one JSON object with all numbers."`
+}
+
+// Help is the end of the help text.
+func (*compareCmd) Help() string {
+	return `Shows how far what B predicts is from what A does: KL divergence, how often both find the same token most likely, perplexities; and
+the error of B's weights. Works layer by layer: neither model need fit into memory. docs/convert.md has the formulas.
+
+Examples:
+
+  systemgemma compare ./gemma-2-2b-it gemma-2-2b-it-w8a8.gguf
+  systemgemma compare old.gguf new.gguf --text my.txt --json
+`
+}
+
+// Run compares.
+func (c *compareCmd) Run(ctx context.Context, env *Env) error {
+	o := &systemgemma.CompareOptions{Threads: c.Threads}
+	switch {
+	case c.Threads < 0:
+		return usagef("--threads: want 0 (all) or more, found %d", c.Threads)
+	case c.JSON && c.Tensors:
+		return usagef("--tensors: want no --json beside it, which lists them anyway")
+	}
+	if c.ExactA {
+		o.PresetA = systemgemma.PresetExact
+	}
+	if c.ExactB {
+		o.PresetB = systemgemma.PresetExact
+	}
+	for _, name := range []string{c.A, c.B} {
+		if err := checkModel(name); err != nil {
+			return err
+		}
+	}
+	if c.Text != "" {
+		var err error
+		if o.Text, err = readFile(c.Text, systemgemma.MaxCompareText); err != nil {
+			return fmt.Errorf("--text: %w", err)
+		}
+		if strings.TrimSpace(o.Text) == "" {
+			return fmt.Errorf("--text: %s is empty", c.Text)
+		}
+	}
+	status := env.waiting("comparing")
+	o.Progress = func(done, total int) { status.Set("comparing: %d %%", 100*done/total) }
+	q, err := systemgemma.Compare(ctx, c.A, c.B, o)
+	status.Stop()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env, &q)
+	}
+	var b strings.Builder
+	qualityText(&b, &q, c.A, c.B)
+	if c.Tensors {
+		tensorsText(&b, q.Tensors)
+	}
+	return write(env.Stdout, b.String())
+}

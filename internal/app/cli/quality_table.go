@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// qualityText is the table of a comparison.
+func qualityText(b *strings.Builder, q *systemgemma.Quality, nameA, nameB string) {
+	fmt.Fprintf(b, "%-12s %9s %10s %10s %10s %8s %12s %12s\n", "text", "positions", "KL mean", "median", "99 %", "top-1", "perplexity A", "perplexity B")
+	for _, row := range []struct {
+		name string
+		d    *systemgemma.Divergence
+	}{{"plain", &q.Plain}, {"turns", &q.Turns}, {"all", &q.All}} {
+		d := row.d
+		fmt.Fprintf(b, "%-12s %9d %10.3g %10.3g %10.3g %8s %12.5g %12.5g\n", row.name, d.Positions, d.KL, d.KLMedian, d.KL99, percent(d.Top1), d.PerplexityA, d.PerplexityB)
+	}
+	fmt.Fprintf(b, "A: %s\nB: %s\ntext: %s, %d tokens\n", nameA, nameB, q.Text, q.Tokens)
+	if len(q.Tensors) == 0 {
+		fmt.Fprintf(b, "tensors: not compared, their shapes differ\n")
+		return
+	}
+	w := worst(q.Tensors)
+	sum := 0.0
+	for _, t := range q.Tensors {
+		sum += t.Error
+	}
+	fmt.Fprintf(b, "tensors: %d, error %s on average, %s at most (%s, %s)\n", len(q.Tensors), percent(sum/float64(len(q.Tensors))), percent(w.Error), w.Name, w.TypeB)
+	fmt.Fprintf(b, "size of matrices: A %s, B %s (%s)\n", size(q.BytesA), size(q.BytesB), percent(float64(q.BytesB)/float64(max(q.BytesA, 1))))
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.4g %%", 100*x) }
+
+// worst is the tensor of the largest error.
+func worst(list []systemgemma.TensorQuality) systemgemma.TensorQuality {
+	return slices.MaxFunc(list, func(x, y systemgemma.TensorQuality) int {
+		switch {
+		case x.Error < y.Error:
+			return -1
+		case x.Error > y.Error:
+			return 1
+		}
+		return 0
+	})
+}
+
+// tensorsText lists all tensors.
+func tensorsText(b *strings.Builder, list []systemgemma.TensorQuality) {
+	fmt.Fprintf(b, "\n%-32s %-13s %-13s %10s %12s\n", "tensor", "A", "B", "error", "1 - cosine")
+	for _, t := range list {
+		fmt.Fprintf(b, "%-32s %-13s %-13s %10s %12.3g\n", t.Name, t.TypeA, t.TypeB, percent(t.Error), 1-t.Cosine)
+	}
+}
