@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/peft"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
 	"github.com/systemgemma/systemgemma/internal/convert"
@@ -51,6 +52,10 @@ type ConvertOptions struct {
 	Embedding, Head string
 	// Tensors give kinds to matrices by name. The last one that matches counts; one without effect is refused.
 	Tensors []TensorType
+	// Adapters are merged into the weights, in order, before these are rounded.
+	Adapters []AdapterFile
+	// To is the format: FormatOwn (also empty), or one for another program, whose types of weights have names of their own.
+	To string
 	// Name is the model's name in the file. Empty: the source's.
 	Name string
 	// SystemMode says how the file renders system prompts (see Options). Empty: custom if Template is given, else what the source says.
@@ -106,9 +111,11 @@ type ConvertResult struct {
 	SourceBytes int64           `json:"source_bytes"`
 	Resumed     int64           `json:"resumed_bytes"` // of the source: what an earlier attempt did
 	Warnings    []string        `json:"warnings"`
-	Elapsed     time.Duration   `json:"-"` // of a plan: what the work would take, the disk apart
-	DiskNeeded  int64           `json:"disk_needed"`
-	DiskFree    int64           `json:"disk_free"` // 0: not known
+	// AdapterChanges are what merging did. None when the work was resumed: an earlier attempt made a part of it.
+	AdapterChanges []AdapterChange `json:"adapter_changes,omitempty"`
+	Elapsed        time.Duration   `json:"-"` // of a plan: what the work would take, the disk apart
+	DiskNeeded     int64           `json:"disk_needed"`
+	DiskFree       int64           `json:"disk_free"` // 0: not known
 }
 
 // Convert makes files in the product's own format of a Hugging Face folder, a GGUF file, a file of its own or the embedded model: in
@@ -124,8 +131,9 @@ func Convert(ctx context.Context, source string, o *ConvertOptions) (ConvertResu
 	}
 	defer c.close()
 	begin := time.Now()
-	err = c.job.Run(ctx, c.crew)
+	err = c.run(ctx)
 	c.result.Elapsed = time.Since(begin)
+	c.adapterChanges()
 	if err != nil {
 		return c.result, fmt.Errorf("convert %s: %w", displayName(source), err)
 	}
@@ -139,6 +147,10 @@ func PlanConvert(ctx context.Context, source string, o *ConvertOptions) (Convert
 		return ConvertResult{}, err
 	}
 	defer c.close()
+	if c.export != nil {
+		c.result.DiskNeeded = c.export.Bytes
+		return c.result, nil
+	}
 	c.result.Elapsed, err = c.job.Estimate(ctx, c.crew)
 	for _, out := range c.job.Outputs {
 		need, free, _ := out.Need()
@@ -156,14 +168,26 @@ type conversion struct {
 	ck     *checkpoint.Checkpoint
 	crew   *parallel.Crew
 	job    *convert.Job
+	export *convert.Exports // instead of job's outputs: files for another program
 	result ConvertResult
+
+	adapters                 []*peft.Adapter
+	merger                   *peft.Merger // nil: no adapters
+	adapterID, aboutAdapters string       // all that merging depends on; and for the file
 }
 
 func (c *conversion) close() {
 	if c.crew != nil {
 		c.crew.Close()
 	}
-	_ = c.ck.Close() // only read
+	_ = errors.Join(c.closeAdapters(), c.ck.Close()) // only read
+}
+
+func (c *conversion) run(ctx context.Context) error {
+	if c.export != nil {
+		return c.export.Run(ctx, c.crew)
+	}
+	return c.job.Run(ctx, c.crew)
 }
 
 func newConversion(source string, o *ConvertOptions) (*conversion, error) {
@@ -198,15 +222,25 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 			o.Progress(ConvertProgress(p))
 		}
 	}
+	c.crew = parallel.New(cmp.Or(o.Threads, parallel.Cores()))
+	c.result.Warnings = append(c.result.Warnings, c.ck.Notes...)
+	if err := c.openAdapters(o.Adapters); err != nil {
+		return err
+	}
+	if o.To != "" && o.To != FormatOwn {
+		return c.planExport(source, o)
+	}
 	base, err := convertOptions(c.ck, source, o)
 	if err != nil {
 		return err
+	}
+	if c.merger != nil {
+		base.Change, c.job.Change, c.job.ChangeID = c.merger, c.merger, c.adapterID
 	}
 	types := o.Types
 	if len(types) == 0 {
 		types = []string{DefaultType}
 	}
-	c.result.Warnings = append(c.result.Warnings, c.ck.Notes...)
 	for i, name := range types {
 		opts := *base
 		if opts.Type, err = quant.ParseSpec(name); err != nil {
@@ -218,6 +252,9 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 			}
 		}
 		opts.Provenance = provenance(c.ck, source, name, o)
+		if c.aboutAdapters != "" {
+			opts.Provenance["adapters"] = c.aboutAdapters
+		}
 		plan, err := convert.Own(c.ck, &opts)
 		if err != nil {
 			return err
@@ -230,13 +267,17 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 		}
 	}
 	c.result.SourceBytes = c.job.SourceBytes()
+	c.warn(o)
+	return nil
+}
+
+// warn tells what a person should know before work begins.
+func (c *conversion) warn(o *ConvertOptions) {
 	if o.Warn != nil {
 		for _, w := range c.result.Warnings {
 			o.Warn(w)
 		}
 	}
-	c.crew = parallel.New(cmp.Or(o.Threads, parallel.Cores()))
-	return nil
 }
 
 // twice warns of matrices that lose to rounding a second time.
@@ -249,19 +290,32 @@ func twice(p *convert.Plan) string {
 	return ""
 }
 
+// checkTemplate reports a template that can't be used, or that goes with no such system mode.
+func (o *ConvertOptions) checkTemplate() error {
+	custom := string(template.UserTemplate)
+	if o.Template == "" {
+		if o.SystemMode == custom {
+			return errors.New("system mode custom: want a template beside it, found none")
+		}
+		return nil
+	}
+	if o.SystemMode != "" && o.SystemMode != custom {
+		return fmt.Errorf("template: want system mode custom or none beside it, found %s", o.SystemMode)
+	}
+	if _, err := template.ParseCustom(o.Template); err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	return nil
+}
+
 // convertOptions is what all files of a conversion share.
 func convertOptions(ck *checkpoint.Checkpoint, source string, o *ConvertOptions) (*convert.Options, error) {
 	opts := &convert.Options{Name: cmp.Or(o.Name, modelName(ck, source)), SystemMode: cmp.Or(o.SystemMode, ck.SystemMode), AllowNonFinite: o.AllowNonFinite}
+	if err := o.checkTemplate(); err != nil {
+		return nil, err
+	}
 	if o.Template != "" {
-		if o.SystemMode != "" && o.SystemMode != string(template.UserTemplate) {
-			return nil, fmt.Errorf("template: want system mode custom or none beside it, found %s", o.SystemMode)
-		}
-		if _, err := template.ParseCustom(o.Template); err != nil {
-			return nil, fmt.Errorf("template: %w", err)
-		}
 		opts.ChatTemplate, opts.SystemMode = &o.Template, string(template.UserTemplate)
-	} else if o.SystemMode == string(template.UserTemplate) {
-		return nil, errors.New("system mode custom: want a template beside it, found none")
 	}
 	if opts.SystemMode == string(template.Auto) {
 		opts.SystemMode = ""

@@ -252,3 +252,28 @@ func (e *Exports) job(paths []string, overwrite bool) *Job {
 	}
 	return j
 }
+
+// Part is a tensor that an export stores.
+type Part struct {
+	Name       string // in GGUF
+	Type       string
+	Rows, Cols int // a norm is one row
+	Norm       bool
+	Bytes      int64
+}
+
+// Parts lists the tensors, by name.
+func (e *Exports) Parts() []Part {
+	var list []Part
+	for _, f := range e.files {
+		for name, t := range f.Tensors {
+			p := Part{name, typeName(t.Type), t.Rows, t.Cols, t.IsNorm, int64(t.Rows) * int64(t.RowBytes)}
+			if t.Type == gguf.I8 {
+				p.Bytes += 4 * int64(t.Rows)
+			}
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b Part) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}

@@ -126,7 +126,7 @@ func unsuited(ck *checkpoint.Checkpoint, s quant.Spec) bool {
 }
 
 // compareMatrices says whether no matrix was rounded.
-func compareMatrices(t *testing.T, src, out *checkpoint.Checkpoint, s quant.Spec) (kept bool) {
+func compareMatrices(t *testing.T, src, out *checkpoint.Checkpoint, kind quant.Spec) (kept bool) {
 	t.Helper()
 	kept = true
 	for _, p := range parameters(&src.Config) {
@@ -149,6 +149,10 @@ func compareMatrices(t *testing.T, src, out *checkpoint.Checkpoint, s quant.Spec
 				t.Errorf("%s: norm %s differs", src.Path, p.Name)
 			}
 			continue
+		}
+		s := kind
+		if p.Name == embedding || p.Name == head {
+			s = kind.Embedding()
 		}
 		want, block, err := s.New(p.Rows, p.Cols)
 		if err != nil {

@@ -10,8 +10,8 @@ import (
 // Kinds say which kind of weights each matrix gets.
 type Kinds struct {
 	Type      quant.Spec
-	Embedding *quant.Spec // nil: Type
-	// Head is that of the output head; nil: that of a tied embedding, else Type. A tied head of another kind than the embedding's
+	Embedding *quant.Spec // nil: what suits Type (quant.Spec.Embedding)
+	// Head is that of the output head; nil: that of the embedding. A tied head of another kind than the embedding's
 	// is stored apart.
 	Head  *quant.Spec
 	Rules []Rule // the last one that matches a matrix' name counts
@@ -67,7 +67,7 @@ func (k *Kinds) untie() bool {
 	if k.Head == nil {
 		return false
 	}
-	e := k.Type
+	e := k.Type.Embedding()
 	if k.Embedding != nil {
 		e = *k.Embedding
 	}
@@ -88,6 +88,8 @@ func (k *Kinds) named(name string, tied bool) (spec quant.Spec, named bool) {
 		return *k.Head, true
 	case name == head && tied && k.Embedding != nil:
 		return *k.Embedding, false
+	case name == embedding, name == head:
+		return k.Type.Embedding(), false
 	}
 	return k.Type, false
 }

@@ -108,7 +108,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", k, err, want)
 		}
 	}
-	plan, err := Own(ck, &Options{Kinds: Kinds{Type: must("w4"), Head: spec("w4")}})
+	plan, err := Own(ck, &Options{Kinds: Kinds{Type: must("w4"), Head: spec("w8a8")}})
 	if err != nil || !plan.Tied {
 		t.Errorf("a head of the embedding's kind: tied %v, %v", plan.Tied, err)
 	}

@@ -25,6 +25,8 @@ type convertCmd struct {
 	Embedding      string          `placeholder:"TYPE" group:"Weights" help:"Kind of the embedding."`
 	Head           string          `placeholder:"TYPE" group:"Weights" help:"Kind of the output head. One of another kind than a tied embedding is stored apart."`
 	Tensor         []string        `placeholder:"REGEX=TYPE" sep:"none" group:"Weights" help:"Kind of the matrices whose name matches; may be repeated, the last that matches counts."`
+	LoRA           []lora          `name:"lora" sep:"none" placeholder:"PATH[:SCALE]" group:"Weights" help:"Merge the LoRA adapter at PATH, a PEFT folder or a GGUF file, at strength SCALE (1), before rounding. May be repeated."`
+	To             string          `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
 	SystemMode     chat.SystemMode `placeholder:"MODE" group:"Prompt" help:"How the file renders system prompts (see run --help). Default: what the source says."`
 	Template       string          `placeholder:"FILE" group:"Prompt" help:"Jinja chat template to store instead of the source's."`
 	Force          bool            `group:"Output" help:"Replace an existing file."`
@@ -45,6 +47,7 @@ Examples:
 
   systemgemma convert ./gemma-2-2b-it
   systemgemma convert gemma-2-2b-it-Q8_0.gguf --type w4 --embedding q8_0 -o small.gguf
+  systemgemma convert ./gemma-2-2b-it --lora ./my-adapter:0.8 --to gguf --type q4_0
   systemgemma convert ./gemma-2-2b-it --matrix w8a8,w8a8-g128,w4 --dry-run
 `
 }
@@ -83,10 +86,13 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 func (c *convertCmd) options() (*systemgemma.ConvertOptions, error) {
 	o := &systemgemma.ConvertOptions{
 		Output: c.Output, Types: c.Matrix, Embedding: c.Embedding, Head: c.Head, SystemMode: string(c.SystemMode),
-		Force: c.Force, AllowNonFinite: c.AllowNonfinite, IgnoreUnknown: c.IgnoreUnknown, Threads: c.Threads,
+		To: c.To, Force: c.Force, AllowNonFinite: c.AllowNonfinite, IgnoreUnknown: c.IgnoreUnknown, Threads: c.Threads,
 	}
 	if c.Type != "" {
 		o.Types = []string{c.Type}
+	}
+	for _, l := range c.LoRA {
+		o.Adapters = append(o.Adapters, systemgemma.AdapterFile{Path: l.path, Scale: l.scale})
 	}
 	if c.Threads < 0 {
 		return nil, usagef("--threads: want 0 (all) or more, found %d", c.Threads)

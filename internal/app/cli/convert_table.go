@@ -28,6 +28,9 @@ func (c *convertCmd) tell(env *Env, r *systemgemma.ConvertResult) error {
 		}
 		needText(&b, r)
 	}
+	for _, x := range r.AdapterChanges {
+		fmt.Fprintf(&b, "merged %-28s changed by %6.2f %%\n", x.Name, 100*x.Relative)
+	}
 	switch {
 	case len(r.Files) > 1:
 		compareText(&b, r)
@@ -57,6 +60,9 @@ func needText(b *strings.Builder, r *systemgemma.ConvertResult) {
 		free = size(r.DiskFree) + " free"
 	}
 	fmt.Fprintf(b, "disk         %s needed, %s\n", size(r.DiskNeeded), free)
+	if r.Elapsed == 0 {
+		return // another program's format: not estimated
+	}
 	fmt.Fprintf(b, "time         about %.1f s to read %s and round it on this machine, the disk apart\n", r.Elapsed.Seconds(), size(r.SourceBytes))
 }
 
