@@ -30,6 +30,9 @@ type commands struct {
 	Compare  compareCmd  `cmd:"" help:"Tell how far one model is from another: KL divergence, agreement, perplexity, tensors."`
 	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
+
+	Completion completionCmd `cmd:"" help:"Write the completion script of a shell."`
+	Complete   completeCmd   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`
 }
 
 const description = "Gemma 2 with system prompts, on the machine you own."

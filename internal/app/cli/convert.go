@@ -20,10 +20,10 @@ import (
 type convertCmd struct {
 	Source         string          `arg:"" help:"A Hugging Face folder with safetensors, a .gguf file, or mini."`
 	Output         string          `short:"o" placeholder:"FILE" group:"Output" help:"File to make; with --matrix an existing folder. Default: a name made of source and type, in the current folder."`
-	Type           string          `placeholder:"TYPE" xor:"type" group:"Weights" help:"Kind of weights: w8a8 (the default), w8a8-gN, w8a8-rotated, llm-int8, w4, w4-gN, nf4, fp4, q8_0, q4_0, q4_1, bf16, f16 or f32."`
+	Type           weightType      `placeholder:"TYPE" xor:"type" group:"Weights" help:"Kind of weights: w8a8 (the default), w8a8-gN, w8a8-rotated, llm-int8, w4, w4-gN, nf4, fp4, q8_0, q4_0, q4_1, bf16, f16 or f32."`
 	Matrix         []string        `placeholder:"TYPE,..." xor:"type" group:"Weights" help:"Several kinds: a file of each in one pass over the source, and a table that compares them."`
-	Embedding      string          `placeholder:"TYPE" group:"Weights" help:"Kind of the embedding."`
-	Head           string          `placeholder:"TYPE" group:"Weights" help:"Kind of the output head. One of another kind than a tied embedding is stored apart."`
+	Embedding      weightType      `placeholder:"TYPE" group:"Weights" help:"Kind of the embedding."`
+	Head           weightType      `placeholder:"TYPE" group:"Weights" help:"Kind of the output head. One of another kind than a tied embedding is stored apart."`
 	Tensor         []string        `placeholder:"REGEX=TYPE" sep:"none" group:"Weights" help:"Kind of the matrices whose name matches; may be repeated, the last that matches counts."`
 	LoRA           []lora          `name:"lora" sep:"none" placeholder:"PATH[:SCALE]" group:"Weights" help:"Merge the LoRA adapter at PATH, a PEFT folder or a GGUF file, at strength SCALE (1), before rounding. May be repeated."`
 	To             string          `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
@@ -85,11 +85,11 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 // options collects what the library wants, and refuses wrong use.
 func (c *convertCmd) options() (*systemgemma.ConvertOptions, error) {
 	o := &systemgemma.ConvertOptions{
-		Output: c.Output, Types: c.Matrix, Embedding: c.Embedding, Head: c.Head, SystemMode: string(c.SystemMode),
+		Output: c.Output, Types: c.Matrix, Embedding: string(c.Embedding), Head: string(c.Head), SystemMode: string(c.SystemMode),
 		To: c.To, Force: c.Force, AllowNonFinite: c.AllowNonfinite, IgnoreUnknown: c.IgnoreUnknown, Threads: c.Threads,
 	}
 	if c.Type != "" {
-		o.Types = []string{c.Type}
+		o.Types = []string{string(c.Type)}
 	}
 	for _, l := range c.LoRA {
 		o.Adapters = append(o.Adapters, systemgemma.AdapterFile{Path: l.path, Scale: l.scale})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,7 @@ type preset string
 
 // Validate reports an unknown name.
 func (p preset) Validate() error {
-	if p != "" && p != preset(systemgemma.PresetExact) && p != preset(systemgemma.PresetSpeed) {
+	if p != "" && !slices.Contains(p.Choices(), string(p)) {
 		return fmt.Errorf("want exact or speed, found %q", string(p))
 	}
 	return nil
@@ -57,7 +58,7 @@ type kvType string
 
 // Validate reports an unknown name.
 func (k kvType) Validate() error {
-	if k != "" && k != "f32" && k != "f16" && k != "int8" {
+	if k != "" && !slices.Contains(k.Choices(), string(k)) {
 		return fmt.Errorf("want f32, f16 or int8, found %q", string(k))
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 
 // runCmd is `systemgemma run [MODEL] [PROMPT]`.
 type runCmd struct {
-	Args []string `arg:"" optional:"" name:"prompt" help:"[MODEL] PROMPT: of two arguments the first is the model. With -m, or after --, all are the prompt. What is piped in follows the prompt. Without both: a chat."`
+	Args []string `arg:"" optional:"" name:"prompt" complete:"MODEL" help:"[MODEL] PROMPT: of two arguments the first is the model. With -m, or after --, all are the prompt. What is piped in follows the prompt. Without both: a chat."`
 	modelFlag
 	systemFlags
 	textFlags

@@ -93,6 +93,9 @@ var systemModes = []string{
 	"auto", "systemgemma2", "merge", "merge-nl", "merge-space", "turn", "developer-turn", "exchange", "strict", "custom",
 }
 
+// Choices are all names.
+func (SystemMode) Choices() []string { return slices.Clone(systemModes) }
+
 // Validate reports an unknown name.
 func (m SystemMode) Validate() error {
 	if m == "" || slices.Contains(systemModes, string(m)) {
