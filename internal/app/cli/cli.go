@@ -32,6 +32,7 @@ type commands struct {
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 
 	Completion completionCmd `cmd:"" help:"Write the completion script of a shell."`
+	Man        manCmd        `cmd:"" help:"Write the manual pages."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`
 }
 
