@@ -21,9 +21,11 @@ import (
 type BenchOptions struct {
 	Prefill []int // lengths of prompts, in tokens
 	Decode  int   // tokens to generate one by one; 0: none
-	Depths  []int // tokens that the KV cache holds before; nil: 0
-	Threads []int // nil: all processors that this process may use
-	Repeat  int   // measurements of each, after one that does not count; 0: 5
+	// Parallel are numbers of conversations, each of a prompt of 128 tokens and an answer, to run at a time.
+	Parallel []int
+	Depths   []int // tokens that the KV cache holds before; nil: 0
+	Threads  []int // nil: all processors that this process may use
+	Repeat   int   // measurements of each, after one that does not count; 0: 5
 	// Rooflines are what this machine can do, from MeasureRoofline; those with the same number of threads give percentages.
 	Rooflines []Roofline
 }
@@ -36,6 +38,8 @@ const (
 	BenchPrefill BenchTest = "prefill"
 	// BenchDecode is generating greedily, one token at a time.
 	BenchDecode BenchTest = "decode"
+	// BenchParallel is generating Tokens answers at a time, one token of each in a step: tokens/s of all together.
+	BenchParallel BenchTest = "parallel"
 )
 
 // Spread is the smallest, the middle and the largest of some measurements.
@@ -107,6 +111,11 @@ func (m *Model) checkBench(o *BenchOptions) error {
 	for _, n := range o.Prefill {
 		if most = max(most, n); n < 1 {
 			return fmt.Errorf("prefill: want at least 1 token, found %d", n)
+		}
+	}
+	for _, n := range o.Parallel {
+		if most = max(most, parallelPrompt+parallelAnswer+n); n < 1 || n > gemma2.MaxRows {
+			return fmt.Errorf("parallel: want 1 to %d conversations, found %d", gemma2.MaxRows, n)
 		}
 	}
 	switch deepest := slices.Max(o.Depths); {
@@ -182,6 +191,11 @@ func (b *bench) all(o *BenchOptions, yield func(BenchResult, error) bool) error 
 			if err := b.test(BenchDecode, b.decode, o.Decode, depth, o.Repeat, yield); err != nil {
 				return err
 			}
+		}
+	}
+	for _, n := range o.Parallel {
+		if err := b.together(n, b.crew.Workers(), o.Repeat, yield); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -277,3 +277,30 @@ func TestMeasureRoofline(t *testing.T) {
 		t.Error("0 threads: want an error")
 	}
 }
+
+// Conversations at a time are measured after all else, and all of them must run at once.
+func TestBenchParallel(t *testing.T) {
+	m := openSmall(t)
+	var got []BenchResult
+	for r, err := range m.Bench(t.Context(), BenchOptions{Parallel: []int{1, 5}, Repeat: 1, Threads: []int{2}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !(r.TokS.Min > 0) {
+			t.Errorf("%+v: want a rate", r)
+		}
+		r.TokS = Spread{}
+		got = append(got, r)
+	}
+	want := []BenchResult{{Test: BenchParallel, Type: "w8a8", Tokens: 1, Depth: 128, Threads: 2}, {Test: BenchParallel, Type: "w8a8", Tokens: 5, Depth: 128, Threads: 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, n := range []int{0, 129} {
+		for _, err := range m.Bench(t.Context(), BenchOptions{Parallel: []int{n}, Repeat: 1}) {
+			if err == nil || !strings.Contains(err.Error(), "1 to 128") {
+				t.Errorf("%d at a time: %v", n, err)
+			}
+		}
+	}
+}

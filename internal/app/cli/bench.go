@@ -25,6 +25,7 @@ type benchCmd struct {
 	Preset    preset   `placeholder:"NAME" group:"Model" help:"Arithmetic: exact (float32 for any file) or speed (activations rounded to bfloat16 for bfloat16 weights)."`
 	Prefill   []int    `placeholder:"N" group:"Measure" help:"Lengths of prompts; 0 is none. Default: 128,512."`
 	Decode    *int     `placeholder:"N" group:"Measure" help:"Tokens to generate; 0 is none. Default: 32."`
+	Parallel  []int    `placeholder:"N" group:"Measure" help:"Numbers of conversations to run at a time (prompts of 128 tokens): tokens/s of all together."`
 	Depth     []int    `placeholder:"N" group:"Measure" help:"Tokens in the KV cache before. Default: 0."`
 	Threads   []int    `placeholder:"N" group:"Measure" help:"Numbers of threads. Default: 1 and all."`
 	Repeat    int      `placeholder:"N" default:"5" group:"Measure" help:"Measurements of each, after one that warms up."`
@@ -109,7 +110,7 @@ func (c *benchCmd) check() error {
 		flag   string
 		list   *[]int
 		lo, hi int
-	}{{"--prefill", &c.Prefill, 0, maxTokens}, {"--depth", &c.Depth, 0, maxTokens}, {"--threads", &c.Threads, 1, 1024}} {
+	}{{"--prefill", &c.Prefill, 0, maxTokens}, {"--parallel", &c.Parallel, 1, 128}, {"--depth", &c.Depth, 0, maxTokens}, {"--threads", &c.Threads, 1, 1024}} {
 		for _, n := range *l.list {
 			if n < l.lo || n > l.hi {
 				return usagef("%s: want numbers from %d to %d, found %d", l.flag, l.lo, l.hi, n)
@@ -130,7 +131,7 @@ func (c *benchCmd) check() error {
 	if c.Depth == nil {
 		c.Depth = []int{0}
 	}
-	if len(c.Prefill) == 0 && *c.Decode == 0 {
+	if len(c.Prefill) == 0 && *c.Decode == 0 && len(c.Parallel) == 0 {
 		return usagef("--prefill 0 --decode 0: want something to measure")
 	}
 	return nil
@@ -293,7 +294,7 @@ func (r *benchRun) model(ctx context.Context, name string, open func() (*systemg
 	}
 	defer m.Close()
 	c := r.cmd
-	o := systemgemma.BenchOptions{Prefill: c.Prefill, Decode: *c.Decode, Depths: c.Depth, Threads: c.Threads, Repeat: c.Repeat, Rooflines: r.roofing}
+	o := systemgemma.BenchOptions{Prefill: c.Prefill, Decode: *c.Decode, Parallel: c.Parallel, Depths: c.Depth, Threads: c.Threads, Repeat: c.Repeat, Rooflines: r.roofing}
 	status := r.env.waiting("measuring " + name)
 	defer func() { status.Stop() }()
 	typ := ""

@@ -143,7 +143,7 @@ func positive(n int) string {
 
 // amount is a row's value with its unit.
 func amount(r Row) string {
-	i := slices.Index([]string{Prefill, Decode, ReadBandwidth, Int8Peak, Load}, r.Test)
+	i := slices.Index([]string{Prefill, Decode, Parallel, ReadBandwidth, Int8Peak, Load}, r.Test)
 	switch {
 	case r.Test == Memory:
 		return megabytes(r.PeakBytes)

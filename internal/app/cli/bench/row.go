@@ -20,6 +20,7 @@ import (
 const (
 	Prefill       = string(systemgemma.BenchPrefill)
 	Decode        = string(systemgemma.BenchDecode)
+	Parallel      = string(systemgemma.BenchParallel)
 	ReadBandwidth = "read_bandwidth"
 	Int8Peak      = "int8_peak"
 	Memory        = "memory"
@@ -30,7 +31,7 @@ const (
 type Row struct {
 	Test    string
 	Threads int
-	Value   systemgemma.Spread // tokens/s (prefill, decode), GB/s, GOPS or seconds (load)
+	Value   systemgemma.Spread // tokens/s (prefill, decode, parallel), GB/s, GOPS or seconds (load)
 
 	// Of a model: all but read_bandwidth and int8_peak.
 	Model, Type   string
@@ -115,7 +116,7 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 		return errors.New("want a JSON object of bench --json")
 	}
 	switch kind.Test {
-	case Prefill, Decode:
+	case Prefill, Decode, Parallel:
 		return decode(data, r, func(x *rate) (Row, bool) {
 			if x.Tokens == nil || x.Depth == nil || x.TokS == nil {
 				return Row{}, false
