@@ -16,8 +16,10 @@ type candidate struct {
 // candidates is what the steps work on: never empty.
 type candidates struct {
 	list   []candidate
-	sorted bool        // list runs from best to worst; if not, in ascending order of ids
+	sorted bool        // list runs from best to worst score
+	whole  bool        // list[i].id == i, all of the vocabulary
 	room   []candidate // the whole scratch that list lies in
+	err    error       // of a step that could not be made
 }
 
 // A processor is one step between logits and draw: it changes scores or drops candidates, but never all of them.
@@ -26,16 +28,19 @@ type processor interface {
 }
 
 // better is the order of candidates: by score, equals by id. It is total, so selection has one result.
-func better(a, b candidate) bool {
-	return a.score > b.score || a.score == b.score && a.id < b.id
+func (x candidate) better(y candidate) bool {
+	return x.score > y.score || x.score == y.score && x.id < y.id
 }
+
+// possible says whether it can be chosen.
+func (x candidate) possible() bool { return x.score > float32(math.Inf(-1)) }
 
 // reset makes every token of the vocabulary a candidate: list[i].id == i.
 func (c *candidates) reset(logits []float32) {
 	if cap(c.room) < len(logits) {
 		c.room = make([]candidate, len(logits))
 	}
-	c.list, c.sorted = c.room[:len(logits)], false
+	c.list, c.sorted, c.whole, c.err = c.room[:len(logits)], false, true, nil
 	for i, x := range logits {
 		c.list[i] = candidate{int32(i), x}
 	}
@@ -46,7 +51,7 @@ func (c *candidates) best() candidate {
 	best := c.list[0]
 	if !c.sorted {
 		for _, x := range c.list[1:] {
-			if better(x, best) {
+			if x.better(best) {
 				best = x
 			}
 		}
@@ -75,7 +80,50 @@ func (c *candidates) keepTop(more func(rank int, x candidate) bool) {
 			}
 		}
 	}
-	c.list, c.sorted = c.list[:n], true
+	c.list, c.sorted, c.whole = c.list[:n], true, false
+}
+
+// keep drops all candidates but those that ok wants, of which there must be one, and leaves their order as it is.
+func (c *candidates) keep(ok func(x candidate) bool) {
+	n := 0
+	for _, x := range c.list {
+		if ok(x) {
+			c.list[n] = x
+			n++
+		}
+	}
+	c.whole = c.whole && n == len(c.list)
+	c.list = c.list[:n]
+}
+
+// find returns the candidate of that id, or nil.
+func (c *candidates) find(id int32) *candidate {
+	if c.whole {
+		return &c.list[id]
+	}
+	for i := range c.list {
+		if c.list[i].id == id {
+			return &c.list[i]
+		}
+	}
+	return nil
+}
+
+// each calls change with the candidates whose ids counts knows, each by itself: the order in which the map gives them changes
+// nothing.
+func (c *candidates) each(counts map[int32]int32, change func(x *candidate, count int32)) {
+	if c.whole {
+		for id, n := range counts {
+			change(&c.list[id], n)
+		}
+		return
+	}
+	for i := range c.list {
+		if n, ok := counts[c.list[i].id]; ok {
+			change(&c.list[i], n)
+		}
+	}
+	c.sorted = false
 }
 
 // partition moves the candidates whose score is at least least to the front and returns how many they are.
@@ -90,9 +138,12 @@ func partition(list []candidate, least float32) int {
 	return n
 }
 
+// ordered is what can be sorted.
+type ordered[T any] interface{ better(T) bool }
+
 // sortTop sorts the front of list, from the best down, as far as more says, and returns how many it wanted. list[0] has the
 // given rank. A heap gives up its root while more wants it: n + kept*log n steps, where sorting all would need n*log n.
-func sortTop(list []candidate, rank int, more func(rank int, x candidate) bool) int {
+func sortTop[T ordered[T]](list []T, rank int, more func(rank int, x T) bool) int {
 	for i := len(list)/2 - 1; i >= 0; i-- {
 		sink(list, i)
 	}
@@ -109,16 +160,16 @@ func sortTop(list []candidate, rank int, more func(rank int, x candidate) bool) 
 }
 
 // sink lets heap[i] go down until none of its children is better.
-func sink(heap []candidate, i int) {
+func sink[T ordered[T]](heap []T, i int) {
 	for {
 		child := 2*i + 1
 		if child >= len(heap) {
 			return
 		}
-		if child+1 < len(heap) && better(heap[child+1], heap[child]) {
+		if child+1 < len(heap) && heap[child+1].better(heap[child]) {
 			child++
 		}
-		if !better(heap[child], heap[i]) {
+		if !heap[child].better(heap[i]) {
 			return
 		}
 		heap[i], heap[child] = heap[child], heap[i]
@@ -152,13 +203,25 @@ func (c *candidates) mass(top float32) float64 {
 	return sum
 }
 
+// entropy is that of the candidates' probabilities, in nats, and mass, both added in the order of the list.
+func (c *candidates) entropy(top float32) (h, mass float64) {
+	product := 0.0
+	for _, x := range c.list {
+		if w := weight(x.score, top); w > 0 {
+			mass += w
+			product += float64(w * (float64(x.score) - float64(top)))
+		}
+	}
+	return max(0, portable.Log(mass)-product/mass), mass
+}
+
 // weight is the probability of score in units of that of top, the best score.
 func weight(score, top float32) float64 { return portable.ExpNeg(float64(score) - float64(top)) }
 
 // change gives the candidate a new score. An overflow becomes the largest finite number, so that arithmetic makes no
 // infinity; a candidate that can't be chosen stays so.
 func (x *candidate) change(score float32) {
-	if x.score != float32(math.Inf(-1)) {
+	if x.possible() {
 		x.score = min(max(score, -math.MaxFloat32), math.MaxFloat32)
 	}
 }

@@ -3,9 +3,11 @@ package sampler
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,68 +15,15 @@ import (
 	"github.com/systemgemma/systemgemma/internal/testkit/golden"
 )
 
-// TestGoldenTransformers compares each step, and the whole chain, with transformers' logits processors.
-func TestGoldenTransformers(t *testing.T) {
-	dir := golden.Dir(t, "sampling")
-	logits := readLogits(t, dir)
-	counts := map[string]int{}
-	for c := range golden.Lines[goldenCase](t, filepath.Join(dir, "processors.jsonl.gz")) {
-		steps := transformersSteps(t, c)
-		if steps == nil {
-			continue // a processor that this package does not have
-		}
-		counts[c.Processor]++
-		got := apply(logits[c.Logits], steps)
-		c.compareKept(t, logits[c.Logits], got)
-		c.compareScores(t, got)
-	}
-	for _, name := range []string{"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "chain"} {
-		if counts[name] == 0 {
-			t.Errorf("no case of %s", name)
-		}
-	}
-	t.Logf("cases: %v", counts)
-	golden.Count(t, total(counts))
-}
-
-// TestGoldenLlama compares with llama.cpp's samplers where it and transformers agree: all of top_p, min_p, the three
-// penalties, and top_k but for ties at its border, which transformers keeps.
-func TestGoldenLlama(t *testing.T) {
-	dir := golden.Dir(t, "sampling")
-	logits := readLogits(t, dir)
-	counts := map[string]int{}
-	for c := range golden.Lines[goldenCase](t, filepath.Join(dir, "llama.jsonl.gz")) {
-		steps := llamaSteps(t, c)
-		if steps == nil {
-			continue
-		}
-		got := apply(logits[c.Logits], steps)
-		switch {
-		case c.Sampler == "top_k" && c.Ties:
-			if len(got) <= c.NKept {
-				t.Errorf("%s: kept %d, want more than llama.cpp's %d: equals of the last stay", c.name(), len(got), c.NKept)
-			}
-		case c.Sampler == "penalties":
-			c.comparePenalties(t, logits[c.Logits], got)
-		default:
-			c.compareKept(t, logits[c.Logits], got)
-		}
-		counts[c.Sampler]++
-	}
-	for _, name := range []string{"top_k", "top_p", "min_p", "penalties"} {
-		if counts[name] == 0 {
-			t.Errorf("no case of %s", name)
-		}
-	}
-	t.Logf("cases: %v", counts)
-	golden.Count(t, total(counts))
-}
-
 type goldenCase struct {
 	Logits             string
 	Processor, Sampler string
 	Params             struct {
 		Order       []string
+		TypicalP    float64 `json:"typical_p"`
+		Epsilon     float64 `json:"epsilon_cutoff"`
+		Eta         float64 `json:"eta_cutoff"`
+		TopH        float64 `json:"top_h"`
 		Temperature float64
 		TopK        int     `json:"top_k"`
 		TopP        float64 `json:"top_p"`
@@ -84,10 +33,41 @@ type goldenCase struct {
 		Repetition  float64 `json:"repetition_penalty"`
 		Ignore      int     `json:"prompt_ignore_length"`
 
-		RepeatLastN int     `json:"repeat_last_n"`
-		Repeat      float64 `json:"repeat_penalty"`
-		Frequency   float64 `json:"frequency_penalty"`
-		Presence    float64 `json:"presence_penalty"`
+		Encoder    float64              `json:"encoder_repetition_penalty"`
+		EncoderIDs []int32              `json:"encoder_input_ids"`
+		NoRepeat   int                  `json:"no_repeat_ngram_size"`
+		Prompt     int                  `json:"prompt_length"`
+		MinNew     int                  `json:"min_new_tokens"`
+		MinLength  int                  `json:"min_length"`
+		MaxLength  int                  `json:"max_length"`
+		EOS        []int32              `json:"eos_token_ids"`
+		BadWords   [][]int32            `json:"bad_words_ids"`
+		Biases     [][2]json.RawMessage `json:"sequence_bias"` // ids, bias
+		Start      int
+		Factor     float64
+		Suppress   []int32 `json:"suppress_tokens"`
+		Begin      []int32 `json:"begin_suppress_tokens"`
+		BeginIndex int     `json:"begin_index"`
+		ForcedBOS  int32   `json:"forced_bos_token_id"`
+		ForcedEOS  []int32 `json:"forced_eos_token_id"`
+
+		TopNSigma        float64 `json:"top_n_sigma"`
+		XTC              float64 `json:"xtc_probability"`
+		XTCThreshold     float64 `json:"xtc_threshold"`
+		DynatempRange    float64 `json:"dynatemp_range"`
+		DynatempExponent float64 `json:"dynatemp_exponent"`
+		DRYMultiplier    float64 `json:"dry_multiplier"`
+		DRYBase          float64 `json:"dry_base"`
+		DRYAllowed       int     `json:"dry_allowed_length"`
+		DRYLastN         int     `json:"dry_penalty_last_n"`
+		Breakers         []int32 `json:"breaker_ids"`
+		Mu, Tau          float64
+		MirostatEta      float64 `json:"eta"`
+		NVocab           int     `json:"n_vocab"`
+		RepeatLastN      int     `json:"repeat_last_n"`
+		Repeat           float64 `json:"repeat_penalty"`
+		Frequency        float64 `json:"frequency_penalty"`
+		Presence         float64 `json:"presence_penalty"`
 	}
 	InputIDs []int32 `json:"input_ids"`
 	History  []int32
@@ -99,82 +79,199 @@ type goldenCase struct {
 	Changed  [][2]number // id, score
 	TopProbs [][2]number `json:"top_probs"`
 	NChanged int         `json:"n_changed"`
+
+	TemperatureUsed float64 `json:"temperature_used"`
+	Selected        int32
+	SelectedProb    float64 `json:"selected_probability"`
+	MuAfter         float64 `json:"mu_after"`
+	K               float64
 }
 
 func (c goldenCase) name() string {
 	b, _ := json.Marshal(c.Params) // a struct of numbers: can't fail
-	return c.Logits + "/" + c.Processor + c.Sampler + string(b)
+	set := slices.DeleteFunc(strings.Split(string(b), ","), func(s string) bool { return strings.HasSuffix(s, ":0") || strings.HasSuffix(s, ":null") })
+	return c.Logits + "/" + c.Processor + c.Sampler + strings.Join(set, ",")
 }
 
-// transformersSteps makes a case's steps as New would, or nil if they are not all here.
-func transformersSteps(t *testing.T, c goldenCase) []processor {
-	p, minKeep := c.Params, max(1, c.Params.MinTokens)
-	switch c.Processor {
-	case "temperature":
-		return newSteps(t, Params{Temperature: p.Temperature})
-	case "top_k":
-		return newSteps(t, Params{Temperature: 1, TopK: p.TopK})
-	case "top_p":
-		return topPSteps(t, p.TopP, minKeep)
-	case "min_p":
-		return newSteps(t, Params{Temperature: 1, MinP: p.MinP, MinKeep: minKeep})
-	case "repetition_penalty":
-		return newSteps(t, Params{RepetitionPenalty: p.Repetition}, c.InputIDs[p.Ignore:]...)
-	case "chain":
-		if !slices.Equal(p.Order, []string{"repetition_penalty", "temperature", "top_k", "top_p", "min_p"}) {
-			return nil
+// TestGoldenTransformers compares every step, and chains, with transformers' logits processors: all cases there are.
+func TestGoldenTransformers(t *testing.T) {
+	dir := golden.Dir(t, "sampling")
+	logits := readLogits(t, dir)
+	counts := map[string]int{}
+	for c := range golden.Lines[goldenCase](t, filepath.Join(dir, "processors.jsonl.gz")) {
+		p, prompt, history := c.transformers(t)
+		s := newSampler(t, p, prompt, history)
+		if c.Processor == "top_p" && p.TopP == 0 { // off to Params, as few tokens as may be to the references
+			s.steps = []step{{"top_p", topP{0, max(1, p.MinKeep)}}}
 		}
-		return newSteps(t, Params{
-			Temperature: p.Temperature, TopK: p.TopK, TopP: p.TopP, MinP: p.MinP, RepetitionPenalty: p.Repetition,
-		}, c.InputIDs...)
+		got := s.apply(logits[c.Logits])
+		c.compareKept(t, logits[c.Logits], got)
+		c.compareScores(t, got)
+		counts[c.Processor]++
 	}
-	return nil
+	if len(counts) != 21 {
+		t.Errorf("cases of %d processors, want 21", len(counts))
+	}
+	t.Logf("cases: %v", counts)
+	golden.Count(t, total(counts))
 }
 
-func llamaSteps(t *testing.T, c goldenCase) []processor {
+// transformers are a case's options, its prompt's length, and its tokens.
+func (c goldenCase) transformers(t *testing.T) (out Params, prompt int, history []int32) {
 	p := c.Params
-	switch c.Sampler {
-	case "top_k":
-		return newSteps(t, Params{Temperature: 1, TopK: max(0, p.TopK)}) // negative is off to llama.cpp, an error to Params
-	case "top_p":
-		return topPSteps(t, p.TopP, p.MinKeep)
-	case "min_p":
-		return newSteps(t, Params{Temperature: 1, MinP: p.MinP, MinKeep: p.MinKeep})
-	case "penalties":
-		if p.RepeatLastN == 0 {
-			return []processor{} // off to llama.cpp; to Params 0 means all
+	out = Params{
+		Rules: Transformers, Temperature: 1, TopK: p.TopK, TopP: p.TopP, MinP: p.MinP, MinKeep: p.MinTokens, TypicalP: p.TypicalP, EpsilonCutoff: p.Epsilon,
+		EtaCutoff: p.Eta, TopH: p.TopH, RepetitionPenalty: p.Repetition, EncoderRepetitionPenalty: p.Encoder, NoRepeatNgram: p.NoRepeat,
+		EOS: p.EOS, MinTokens: p.MinNew, BadWords: p.BadWords, DecayFactor: p.Factor, DecayStart: p.Start, Suppress: p.Suppress, BeginSuppress: p.Begin,
+		ForcedBOS: p.ForcedBOS, ForcedEOS: p.ForcedEOS,
+	}
+	history, prompt = c.InputIDs, p.Prompt
+	if p.Temperature != 0 {
+		out.Temperature = p.Temperature
+	}
+	switch c.Processor {
+	case "repetition_penalty":
+		history = history[p.Ignore:]
+	case "encoder_repetition_penalty":
+		prompt = len(p.EncoderIDs)
+		if !slices.Equal(history[:prompt], p.EncoderIDs) {
+			t.Fatalf("%s: the prompt is not the beginning of the tokens", c.name())
 		}
-		return newSteps(t, Params{RepetitionPenalty: p.Repeat, FrequencyPenalty: p.Frequency, PresencePenalty: p.Presence, PenaltyWindow: p.RepeatLastN}, c.History...)
+	case "min_length": // the tokens of the prompt count
+		out.MinTokens = p.MinLength
+	case "forced_eos_token_id":
+		out.MaxTokens = p.MaxLength
+	case "begin_suppress_tokens":
+		prompt = p.BeginIndex
+	case "sequence_bias":
+		for _, x := range p.Biases {
+			var b Bias
+			var add number
+			if err := errors.Join(json.Unmarshal(x[0], &b.IDs), json.Unmarshal(x[1], &add)); err != nil {
+				t.Fatal(err)
+			}
+			b.Add = float64(add)
+			out.Biases = append(out.Biases, b)
+		}
 	}
-	return nil
+	return out, prompt, history
 }
 
-// topPSteps makes 0 by hand: to Params it means off, to the references as few tokens as may be.
-func topPSteps(t *testing.T, p float64, minKeep int) []processor {
-	if p == 0 {
-		return []processor{topP{0, minKeep}}
+// TestGoldenLlama compares with llama.cpp's samplers: all cases there are.
+func TestGoldenLlama(t *testing.T) {
+	dir := golden.Dir(t, "sampling")
+	logits := readLogits(t, dir)
+	counts := map[string]int{}
+	for c := range golden.Lines[goldenCase](t, filepath.Join(dir, "llama.jsonl.gz")) {
+		l := logits[c.Logits]
+		switch c.Sampler {
+		case "dynatemp":
+			c.compareDynamic(t, l)
+		case "mirostat_v1":
+			c.compareZipf(t, l)
+		case "mirostat_v2", "mirostat_v2_update":
+			c.compareMirostat(t, l)
+		case "penalties", "dry":
+			c.comparePenalties(t, l, newSampler(t, c.llama(), 0, c.History).apply(l))
+		default:
+			s := newSampler(t, c.llama(), 0, nil)
+			if c.Sampler == "top_p" && c.Params.TopP == 0 {
+				s.steps = []step{{"top_p", topP{0, max(1, c.Params.MinKeep)}}}
+			}
+			c.compareKept(t, l, s.apply(l))
+		}
+		counts[c.Sampler]++
 	}
-	return newSteps(t, Params{Temperature: 1, TopP: p, MinKeep: minKeep})
+	if len(counts) != 12 {
+		t.Errorf("cases of %d samplers, want 12", len(counts))
+	}
+	t.Logf("cases: %v", counts)
+	golden.Count(t, total(counts))
 }
 
-func newSteps(t *testing.T, p Params, history ...int32) []processor {
+// llama are a case's options. Where llama.cpp has another value for off, that is translated.
+func (c goldenCase) llama() Params {
+	p := c.Params
+	out := Params{
+		Rules: Llama, Temperature: 1, TopK: max(0, p.TopK), TopP: p.TopP, MinP: p.MinP, TypicalP: p.TypicalP, TopNSigma: max(0, p.TopNSigma), MinKeep: p.MinKeep,
+		XTCProbability: p.XTC, XTCThreshold: p.XTCThreshold, RepetitionPenalty: p.Repeat, FrequencyPenalty: p.Frequency, PresencePenalty: p.Presence,
+		PenaltyWindow: p.RepeatLastN, DRYMultiplier: p.DRYMultiplier, DRYBase: p.DRYBase, DRYAllowedLength: p.DRYAllowed, DRYWindow: max(0, p.DRYLastN), DRYBreakers: p.Breakers,
+	}
+	if c.Sampler == "penalties" && p.RepeatLastN == 0 || c.Sampler == "dry" && (p.DRYLastN == 0 || p.DRYMultiplier == 0) {
+		return Params{}
+	}
+	return out
+}
+
+func (c goldenCase) compareDynamic(t *testing.T, logits []float32) {
 	t.Helper()
-	s, err := New(p)
-	if err != nil {
-		t.Fatalf("New(%+v): %v", p, err)
+	p := c.Params
+	exponent := p.DynatempExponent
+	if p.DynatempRange == 0 {
+		exponent = 0 // without a range New refuses one
 	}
-	s.Accept(history...)
-	return append([]processor{}, s.steps...)
+	s := newSampler(t, Params{Temperature: p.Temperature, DynatempRange: p.DynatempRange, DynatempExponent: exponent}, 0, nil)
+	s.cand.reset(logits)
+	got := p.Temperature
+	if len(s.steps) == 1 {
+		if d, ok := s.steps[0].processor.(dynamic); ok {
+			got = d.temperature(&s.cand)
+		}
+	}
+	if math.Abs(got-c.TemperatureUsed) > 1e-5*c.TemperatureUsed {
+		t.Errorf("%s: temperature %v, want %v", c.name(), got, c.TemperatureUsed)
+	}
 }
 
-// apply returns what the steps leave, without candidates of score -Inf.
-func apply(logits []float32, steps []processor) []candidate {
-	var c candidates
-	c.reset(logits)
-	for _, s := range steps {
-		s.apply(&c)
+func (c goldenCase) compareZipf(t *testing.T, logits []float32) {
+	t.Helper()
+	m := &mirostat{version: 1, mu: c.Params.Mu}
+	var l candidates
+	l.reset(logits)
+	l.keepTop(func(rank int, x candidate) bool { return rank < zipfTokens && x.possible() })
+	k := m.zipf(l.list, c.Params.NVocab)
+	if got := max(1, math.Floor(k)); got != c.K {
+		t.Errorf("%s: k = %v, want %v", c.name(), k, c.K)
 	}
-	return slices.DeleteFunc(slices.Clone(c.list), func(x candidate) bool { return math.IsInf(float64(x.score), -1) })
+	l.reset(logits)
+	m.truncate(&l, c.Params.NVocab)
+	if want := min(int(c.K), len(logits)); len(l.list) != want {
+		t.Errorf("%s: kept %d, want %d", c.name(), len(l.list), want)
+	}
+}
+
+func (c goldenCase) compareMirostat(t *testing.T, logits []float32) {
+	t.Helper()
+	p := c.Params
+	m := &mirostat{version: 2, mu: p.Mu, tau: p.Tau, eta: p.MirostatEta}
+	var l candidates
+	l.reset(logits)
+	m.truncate(&l, len(logits))
+	if c.Sampler == "mirostat_v2" {
+		c.compareKept(t, logits, l.list)
+		return
+	}
+	if got := m.after(&l, c.Selected); math.Abs(got-c.MuAfter) > 1e-5 {
+		t.Errorf("%s: mu after token %d is %v, want %v", c.name(), c.Selected, got, c.MuAfter)
+	}
+}
+
+// newSampler has accepted history, of which the first tokens, as many as prompt says, are the prompt.
+func newSampler(t testing.TB, p Params, prompt int, history []int32) *Sampler {
+	t.Helper()
+	s := mustNew(t, p)
+	s.Accept(history...)
+	s.history.prompt = prompt
+	return s
+}
+
+// apply returns what the steps leave, without candidates that can't be chosen.
+func (s *Sampler) apply(logits []float32) []candidate {
+	s.cand.reset(logits)
+	for _, x := range s.steps {
+		x.apply(&s.cand)
+	}
+	return slices.DeleteFunc(slices.Clone(s.cand.list), func(x candidate) bool { return !x.possible() })
 }
 
 func (c goldenCase) compareKept(t *testing.T, logits []float32, got []candidate) {
@@ -182,7 +279,8 @@ func (c goldenCase) compareKept(t *testing.T, logits []float32, got []candidate)
 	var want []int32
 	for id, x := range logits {
 		kept := slices.Contains(c.Kept, int32(id)) || c.Kept == nil && !slices.Contains(c.Dropped, int32(id))
-		if kept && !math.IsInf(float64(x), -1) { // llama.cpp's samplers that do nothing count these as kept
+		revived := strings.HasPrefix(c.Processor, "forced")
+		if kept && (revived || !math.IsInf(float64(x), -1)) { // llama.cpp's samplers that do nothing count these as kept
 			want = append(want, int32(id))
 		}
 	}

@@ -1,14 +1,13 @@
 package sampler
 
-// penalties lowers the scores of tokens that stand in the window. It comes first, while list[i].id == i.
+// penalties lowers the scores of tokens that stand in the window.
 type penalties struct {
 	repetition, presence, frequency float64
 
 	counts map[int32]int32 // how often each token stands in the window; none is 0
 	ring   []int32         // the window's tokens when it is limited, oldest at next once it is full
 	next   int
-	window int   // 0: all tokens
-	worst  int32 // of all tokens ever accepted the highest, or a negative one: what can be out of range
+	window int // 0: all tokens
 }
 
 func newPenalties(p Params) *penalties {
@@ -24,9 +23,6 @@ func newPenalties(p Params) *penalties {
 
 // accept adds a token at the end of the window; one too old leaves it.
 func (s *penalties) accept(id int32) {
-	if uint32(id) > uint32(s.worst) {
-		s.worst = id
-	}
 	s.counts[id]++
 	switch {
 	case s.window == 0:
@@ -42,10 +38,8 @@ func (s *penalties) accept(id int32) {
 	}
 }
 
-// apply changes each token of the window by itself, so the order in which the map gives them changes nothing.
 func (s *penalties) apply(c *candidates) {
-	for id, count := range s.counts {
-		x := &c.list[id]
+	c.each(s.counts, func(x *candidate, count int32) {
 		score := float64(x.score) // rounded to float32 once, at the end: presence may cancel nearly all of it
 		if score > 0 {
 			score /= s.repetition
@@ -53,5 +47,5 @@ func (s *penalties) apply(c *candidates) {
 			score = float64(score * s.repetition)
 		}
 		x.change(float32(score - float64(float64(count)*s.frequency) - s.presence))
-	}
+	})
 }

@@ -9,20 +9,23 @@ func (t temperature) apply(c *candidates) {
 	}
 }
 
-// topK keeps the k best and all equals of the k-th.
-type topK int
+// topK keeps the k best and, if ties, all equals of the k-th.
+type topK struct {
+	k    int
+	ties bool
+}
 
-func (k topK) apply(c *candidates) {
-	if int(k) >= len(c.list) {
+func (t topK) apply(c *candidates) {
+	if t.k >= len(c.list) {
 		return
 	}
 	var last float32 // score of the k-th
 	c.keepTop(func(rank int, x candidate) bool {
-		if rank < int(k) {
+		if rank < t.k {
 			last = x.score
 			return true
 		}
-		return x.score == last
+		return t.ties && x.score == last
 	})
 }
 
@@ -65,12 +68,5 @@ func (m minP) apply(c *candidates) {
 		c.keepTop(func(rank int, _ candidate) bool { return rank < m.minKeep })
 		return
 	}
-	n := 0
-	for _, x := range c.list {
-		if float64(x.score) >= least {
-			c.list[n] = x
-			n++
-		}
-	}
-	c.list = c.list[:n]
+	c.keep(func(x candidate) bool { return float64(x.score) >= least })
 }

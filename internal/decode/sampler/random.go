@@ -19,6 +19,12 @@ func philox(c0, c1, key uint64) (uint64, uint64) {
 	return c0, c1
 }
 
+// coin is a second one, independent of uniform's.
+func coin(seed, position uint64) float64 {
+	_, y := philox(position, 0, seed)
+	return float64(y>>11) * 0x1p-53
+}
+
 // uniform is the random number of a seed at a position: a multiple of 2^-53 in [0, 1).
 func uniform(seed, position uint64) float64 {
 	x, _ := philox(position, 0, seed)

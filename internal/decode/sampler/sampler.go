@@ -1,12 +1,14 @@
-// Package sampler chooses the next token from a model's logits: penalties, temperature, top-k, top-p, min-p, and the draw.
+// Package sampler chooses the next token from a model's logits, with the options of llama.cpp and Hugging Face transformers.
 //
-// The steps run in the order of Hugging Face transformers' generate, with its semantics: repetition, presence and frequency
-// penalties, temperature, top-k (which keeps all that equal the k-th), top-p (the shortest prefix whose probability reaches
-// p), min-p (p times the largest probability). Presence and frequency penalties, which transformers lacks, follow llama.cpp.
+// A token comes about in four parts. Rules about tokens change or ban single ones: biases, bans, forced tokens, the caller's own
+// (Processor). Samplers, whose order is an option, change scores or drop candidates: penalties, temperatures, top-k and its
+// many kin. A watermark may follow. Then one candidate is drawn, by mirostat or plainly. Where the two systems differ, Rules
+// decide; each set passes all reference data of its system.
 //
 // The same logits and seed give the same token on every machine: exp, log (package portable) and the random numbers are written in
-// operations that IEEE 754 fixes, every sum runs in a stated order, and the number drawn depends only on the seed and on how
-// many tokens were accepted before, so neither batching nor speculation changes an answer.
+// operations that IEEE 754 fixes, every sum runs in a stated order, and the numbers drawn depend only on the seed and on how
+// many tokens were accepted before, so neither batching nor speculation changes an answer. All that a step remembers changes
+// when tokens are accepted, never when they are sampled.
 //
 // It must not know what a token's text is, where logits come from, or when a generation ends.
 package sampler
@@ -14,84 +16,163 @@ package sampler
 import (
 	"fmt"
 	"math"
-
-	"github.com/systemgemma/systemgemma/internal/compute/portable"
+	"slices"
+	"strings"
 )
 
 // A Sampler holds the state of one generation. It is not safe for concurrent use.
 type Sampler struct {
-	params   Params
-	steps    []processor
-	penalty  *penalties // nil when off; also the first of steps
-	accepted uint64     // tokens accepted: the counter of the random numbers
-	cand     candidates // scratch, as long as the vocabulary
+	params    Params
+	history   history
+	steps     []step
+	lastRule  int        // the last step that may ban tokens; -1: none may
+	rules     []string   // names of those that may
+	option    string     // the option with the highest token, or a negative one, for check
+	optionID  int32      // and that token
+	mirostat  *mirostat  // draws; nil: plainly
+	accepters []accepter // what remembers tokens by itself
+	cand      candidates // scratch, as long as the vocabulary
+
+	detail Detail // of the last Sample
+	told   []Detail
 }
+
+// accepter is a step that is told each token before history is.
+type accepter interface{ accept(id int32) }
 
 // New checks p and returns a sampler that has accepted no token.
 func New(p Params) (*Sampler, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sampler{params: p}
-	minKeep := max(1, p.MinKeep)
-	if p.hasPenalties() {
-		s.penalty = newPenalties(p)
-		s.steps = append(s.steps, s.penalty)
+	s := &Sampler{params: p, history: history{seed: p.Seed, prompt: -1}, lastRule: -1}
+	s.option, s.optionID = p.worst()
+	s.steps = p.steps(&s.history)
+	for i, x := range s.steps {
+		if !slices.Contains(SamplerNames, x.name) && x.name != "watermark" {
+			s.lastRule, s.rules = i, append(s.rules, x.name)
+		}
+		if a, ok := x.processor.(accepter); ok {
+			s.accepters = append(s.accepters, a)
+		}
 	}
-	if p.Temperature == 0 {
-		return s, nil
-	}
-	if p.Temperature != 1 {
-		s.steps = append(s.steps, temperature(p.Temperature))
-	}
-	if p.TopK > 0 {
-		s.steps = append(s.steps, topK(p.TopK))
-	}
-	if p.TopP > 0 && p.TopP < 1 {
-		s.steps = append(s.steps, topP{p.TopP, minKeep})
-	}
-	if p.MinP > 0 {
-		s.steps = append(s.steps, minP{portable.Log(p.MinP), minKeep})
+	if p.Mirostat != 0 {
+		s.mirostat = newMirostat(&p)
+		s.accepters = append(s.accepters, s.mirostat)
 	}
 	return s, nil
 }
 
 // Accept adds tokens to the history: the prompt's before the first Sample, then each token that became part of the answer.
 func (s *Sampler) Accept(ids ...int32) {
-	s.accepted += uint64(len(ids))
-	if s.penalty != nil {
-		for _, id := range ids {
-			s.penalty.accept(id)
+	for _, id := range ids {
+		for _, a := range s.accepters {
+			a.accept(id)
 		}
+		s.history.accept(id)
+	}
+	if s.telling() && s.history.prompt >= 0 && len(ids) > 0 {
+		for range len(ids) - 1 {
+			s.told = append(s.told, Detail{}) // not sampled: nothing is known
+		}
+		s.told = append(s.told, s.detail)
+		s.detail = Detail{}
 	}
 }
 
-// Sample returns the next token and its log-probability (natural log) in the model's own distribution, before penalties and
-// temperature. logits has one entry for each token of the vocabulary and is left unchanged. Sample does not accept the token:
+func (s *Sampler) telling() bool { return s.params.TopLogprobs > 0 || s.params.Explain > 0 }
+
+// Taken returns what led to the oldest token of the answer that it was not asked about yet; nothing without TopLogprobs and
+// Explain.
+func (s *Sampler) Taken() Detail {
+	if len(s.told) == 0 {
+		return Detail{}
+	}
+	d := s.told[0]
+	s.told = slices.Delete(s.told, 0, 1)
+	return d
+}
+
+// Sample returns the next token and its log-probability (natural log) in the model's own distribution, before any option
+// changed it. logits has one entry for each token of the vocabulary and is left unchanged. Sample does not accept the token:
 // called again before Accept, it gives the same one. After the first call with a vocabulary it allocates nothing.
-// The error says which logit is not finite, or that an accepted token is not in the vocabulary.
+// The error says which logit is not finite, that a token of history or options is not in the vocabulary, or that all tokens
+// are banned.
 func (s *Sampler) Sample(logits []float32) (id int32, logprob float64, err error) {
 	best, err := argmax(logits)
 	if err != nil {
 		return 0, 0, err
 	}
+	s.history.begin()
 	total := logSumExp(logits, logits[best])
-	if len(s.steps) == 0 && s.params.Temperature == 0 {
-		return best, float64(logits[best]) - total, nil
+	id = best
+	if len(s.steps) > 0 || s.params.Temperature != 0 || s.telling() {
+		if id, err = s.choose(logits); err != nil {
+			return 0, 0, err
+		}
 	}
-	if s.penalty != nil && uint64(uint32(s.penalty.worst)) >= uint64(len(logits)) {
-		return 0, 0, fmt.Errorf("token %d was accepted: want 0 to %d, the ids of this vocabulary; use the model's own tokenizer", s.penalty.worst, len(logits)-1)
-	}
-	s.cand.reset(logits)
-	for _, p := range s.steps {
-		p.apply(&s.cand)
-	}
-	if s.params.Temperature == 0 {
-		id = s.cand.best().id
-	} else {
-		id = s.cand.draw(uniform(s.params.Seed, s.accepted))
+	if n := s.params.TopLogprobs; n > 0 {
+		s.detail.Top = TopLogprobs(logits, n)
 	}
 	return id, float64(logits[id]) - total, nil
+}
+
+// choose runs all steps and draws.
+func (s *Sampler) choose(logits []float32) (id int32, err error) {
+	if err := s.check(len(logits)); err != nil {
+		return 0, err
+	}
+	c := &s.cand
+	c.reset(logits)
+	s.explain("logits", true)
+	for i, x := range s.steps {
+		x.apply(c)
+		if c.err != nil {
+			return 0, c.err
+		}
+		if i == s.lastRule && !c.best().possible() {
+			return 0, fmt.Errorf("no token is left: together, %s ban all of the vocabulary", strings.Join(s.rules, ", "))
+		}
+		s.explain(x.name, false)
+	}
+	name := "draw"
+	u := uniform(s.params.Seed, uint64(s.history.accepted))
+	switch {
+	case s.params.Temperature == 0:
+		name, id = "greedy", c.best().id
+	case s.mirostat != nil:
+		name, id = "mirostat", s.mirostat.draw(c, len(logits), u)
+	default:
+		id = c.draw(u)
+	}
+	s.explain(name, false)
+	if n := len(s.detail.Steps); n > 0 {
+		chose := id
+		s.detail.Steps[n-1].Chose = &chose
+	}
+	return id, nil
+}
+
+// explain notes what a step left, if that is wanted.
+func (s *Sampler) explain(name string, first bool) {
+	if s.params.Explain == 0 {
+		return
+	}
+	if first {
+		s.detail.Steps = nil
+	}
+	s.detail.Steps = append(s.detail.Steps, s.cand.explain(name, s.params.Explain))
+}
+
+// check refuses tokens that are not in the vocabulary.
+func (s *Sampler) check(vocabulary int) error {
+	if err := s.history.check(vocabulary); err != nil {
+		return err
+	}
+	if uint64(uint32(s.optionID)) >= uint64(vocabulary) {
+		return &OptionError{s.option, fmt.Sprintf("tokens 0 to %d, the ids of this vocabulary", vocabulary-1), s.optionID}
+	}
+	return nil
 }
 
 // argmax returns the first index of the largest logit, or an error that names the first logit that is not finite.

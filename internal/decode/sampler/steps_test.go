@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/systemgemma/systemgemma/internal/decode/watermark"
 	"pgregory.net/rapid"
 )
 
@@ -15,23 +16,72 @@ func drawLogits(t *rapid.T) []float32 {
 	return rapid.SliceOfN(value, 1, 60).Draw(t, "logits")
 }
 
+// wide repeats logits until there are 60, which all options of drawParams fit.
+func wide(logits []float32) []float32 {
+	for len(logits) < 60 {
+		logits = append(logits, logits...)
+	}
+	return logits[:60]
+}
+
 func drawHistory(t *rapid.T) []int32 {
 	return rapid.SliceOfN(rapid.Int32Range(0, 59), 1, 30).Draw(t, "history")
 }
 
+// drawParams draws options that pass Validate, each on or off.
 func drawParams(t *rapid.T) Params {
-	return Params{
+	maybe := func(name string, low, high float64) float64 {
+		if rapid.Bool().Draw(t, name+" on") {
+			return rapid.Float64Range(low, high).Draw(t, name)
+		}
+		return 0
+	}
+	ids := func(name string) []int32 { return rapid.SliceOfN(rapid.Int32Range(0, 59), 0, 3).Draw(t, name) }
+	p := Params{
+		Rules:             rapid.SampledFrom([]Rules{"", Llama, Transformers}).Draw(t, "rules"),
 		Temperature:       rapid.SampledFrom([]float64{0, 1e-6, 0.7, 1, 100}).Draw(t, "temperature"),
-		TopK:              rapid.IntRange(0, 70).Draw(t, "top_k"),
-		TopP:              rapid.Float64Range(0, 1).Draw(t, "top_p"),
-		MinP:              rapid.Float64Range(0, 1).Draw(t, "min_p"),
 		MinKeep:           rapid.IntRange(0, 5).Draw(t, "min_keep"),
 		RepetitionPenalty: rapid.SampledFrom([]float64{0, 0.01, 1, 1.3, 100}).Draw(t, "repetition_penalty"),
-		PresencePenalty:   rapid.Float64Range(-100, 100).Draw(t, "presence_penalty"),
-		FrequencyPenalty:  rapid.Float64Range(-100, 100).Draw(t, "frequency_penalty"),
+		PresencePenalty:   maybe("presence_penalty", -100, 100),
+		FrequencyPenalty:  maybe("frequency_penalty", -100, 100),
 		PenaltyWindow:     rapid.IntRange(0, 10).Draw(t, "penalty_window"),
 		Seed:              rapid.Uint64().Draw(t, "seed"),
+
+		EncoderRepetitionPenalty: maybe("encoder_repetition_penalty", 0.01, 100),
+		NoRepeatNgram:            rapid.SampledFrom([]int{0, 2, 3}).Draw(t, "no_repeat_ngram_size"),
+		BadWords:                 [][]int32{{1, 2}, {3}},
+		Biases:                   []Bias{{[]int32{1, 2, 3}, maybe("bias", -1000, 1000)}, {[]int32{5}, math.Inf(-1)}},
+		Suppress:                 ids("suppress"),
+		BeginSuppress:            ids("begin_suppress"),
+		EOS:                      []int32{1, 7},
+		MinTokens:                rapid.IntRange(0, 10).Draw(t, "min_tokens"),
+		DecayFactor:              maybe("decay_factor", 0.01, 100),
 	}
+	if rapid.Bool().Draw(t, "dry") {
+		p.DRYMultiplier, p.DRYBase, p.DRYAllowedLength = maybe("dry_multiplier", 0, 99)+0.1, 1+maybe("dry_base", 0, 99), rapid.IntRange(1, 3).Draw(t, "dry_allowed_length")
+		p.DRYBreakers, p.DRYWindow = ids("dry_breakers"), rapid.IntRange(0, 20).Draw(t, "dry_window")
+	}
+	if p.Temperature == 0 {
+		return p
+	}
+	p.DynatempRange = maybe("dynatemp_range", 0, 100)
+	if rapid.IntRange(0, 3).Draw(t, "mirostat on") == 0 {
+		p.Mirostat, p.MirostatTau, p.MirostatEta = rapid.IntRange(1, 2).Draw(t, "mirostat"), maybe("mirostat_tau", 0, 100), maybe("mirostat_eta", 0, 1)
+		return p
+	}
+	p.TopK = rapid.IntRange(0, 70).Draw(t, "top_k")
+	p.TopP, p.MinP, p.TypicalP, p.TopH = maybe("top_p", 0, 1), maybe("min_p", 0, 1), maybe("typical_p", 0, 1), maybe("top_h", 0, 1)
+	p.EpsilonCutoff, p.EtaCutoff, p.TopNSigma = maybe("epsilon_cutoff", 0, 0.9), maybe("eta_cutoff", 0, 0.9), maybe("top_n_sigma", 0, 3)
+	if rapid.Bool().Draw(t, "xtc") {
+		p.XTCProbability, p.XTCThreshold = maybe("xtc_probability", 0, 0.9)+0.1, maybe("xtc_threshold", 0, 1)
+	}
+	if rapid.Bool().Draw(t, "watermark") {
+		p.Watermark = &watermark.Config{Keys: []int64{3, 4}, TableSize: 100, ContextHistory: 4}
+	}
+	if rapid.Bool().Draw(t, "order") {
+		p.Order = rapid.Permutation(SamplerNames).Draw(t, "order of samplers")
+	}
+	return p
 }
 
 // keepTop equals sorting everything and cutting, however far it must go and whatever ties there are.
@@ -69,10 +119,11 @@ func TestKeepTopEqualsSort(t *testing.T) {
 	})
 }
 
-// Whatever the options, at least one candidate of finite score is left, and no score is +Inf or NaN.
+// Whatever the options, every step leaves a candidate that can be chosen, or the rules about tokens have banned all, and no
+// score is +Inf or NaN.
 func TestStepsLeaveACandidate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		logits, p := drawLogits(t), drawParams(t)
+		logits, p := wide(drawLogits(t)), drawParams(t)
 		s, err := New(p)
 		if err != nil {
 			t.Fatal(err)
@@ -80,22 +131,23 @@ func TestStepsLeaveACandidate(t *testing.T) {
 		for _, id := range drawHistory(t) {
 			s.Accept(id % int32(len(logits)))
 		}
+		s.history.begin()
 		s.cand.reset(logits)
-		for _, step := range s.steps {
+		for i, step := range s.steps {
 			step.apply(&s.cand)
-			if len(s.cand.list) == 0 {
-				t.Fatalf("%T left nothing", step)
-			}
-			for _, x := range s.cand.list {
-				if math.IsInf(float64(x.score), 0) || x.score != x.score {
-					t.Fatalf("%T gave token %d the score %v", step, x.id, x.score)
+			if !s.cand.best().possible() {
+				if i <= s.lastRule {
+					return
 				}
+				t.Fatalf("%s left nothing", step.name)
 			}
-		}
-		if p.Temperature != 0 && p.TopK > 0 && len(s.cand.list) > p.TopK {
-			last := slices.MinFunc(s.cand.list, func(a, b candidate) int { return cmp.Compare(a.score, b.score) })
-			if equals := slices.IndexFunc(s.cand.list, func(x candidate) bool { return x.score == last.score }); equals >= p.TopK {
-				t.Fatalf("top_k %d kept %v", p.TopK, s.cand.list)
+			for j, x := range s.cand.list {
+				if math.IsInf(float64(x.score), 1) || x.score != x.score {
+					t.Fatalf("%s gave token %d the score %v", step.name, x.id, x.score)
+				}
+				if s.cand.whole && x.id != int32(j) || s.cand.sorted && j > 0 && s.cand.list[j-1].score < x.score {
+					t.Fatalf("after %s the list is not in its order: %v", step.name, s.cand.list)
+				}
 			}
 		}
 	})
