@@ -19,6 +19,15 @@ type GenerateOptions struct {
 	Sampling *Sampling
 	// MaxTokens ends the answer with FinishLength. 0: what the model's files say, else as many as the context holds.
 	MaxTokens int
+	// MinTokens keeps end tokens away until the answer has that many tokens. 0: none.
+	MinTokens int
+	// TopLogprobs is how many of the model's best tokens Event.Top and Result.Top tell with each token, at most 1000.
+	TopLogprobs int
+	// PromptLogprobs fills in Result.PromptLogprobs and, with TopLogprobs, PromptTop. The whole prompt is then computed, also
+	// where its beginning is known from an earlier request.
+	PromptLogprobs bool
+	// Explain is how many of the best candidates Event.Steps tells after each step of the sampling, at most 1000. 0: no steps.
+	Explain int
 	// Stop are texts that end the answer. They and what follows are not part of it.
 	Stop []string
 	// IgnoreEOS goes on after end tokens, until MaxTokens or the end of the context.
@@ -63,18 +72,34 @@ type Event struct {
 	ID      int32   // -1 in an event without a token
 	Logprob float64 // natural logarithm of the token's probability under the model
 	Result  *Result // not nil in the last event only
+
+	Top   []TokenLogprob // with TopLogprobs: the model's best tokens, from the best down
+	Steps []SamplingStep // with Explain: the candidates before the first step, named logits, and after each; the last one drew
 }
+
+// TokenLogprob is a token and its natural log probability under the model.
+type TokenLogprob = sampler.Logprob
+
+// SamplingStep is what one step of the sampling left.
+type SamplingStep = sampler.StepDetail
+
+// SamplingCandidate is a token that a step left.
+type SamplingCandidate = sampler.Candidate
 
 // Result is a whole answer.
 type Result struct {
-	Text         string
-	IDs          []int32 // generated tokens, an end token included
-	Logprobs     []float64
-	PromptIDs    []int32
-	FinishReason FinishReason
-	Stop         string // the stop text that ended the answer, if one did
-	Seed         uint64 // that sampling used; 0 when greedy
-	Warnings     []string
+	Text      string
+	IDs       []int32 // generated tokens, an end token included
+	Logprobs  []float64
+	Top       [][]TokenLogprob // with TopLogprobs: of each token
+	PromptIDs []int32
+	// With PromptLogprobs: the log probability of each token of the prompt after the first, given those before it.
+	PromptLogprobs []float64
+	PromptTop      [][]TokenLogprob
+	FinishReason   FinishReason
+	Stop           string // the stop text that ended the answer, if one did
+	Seed           uint64 // that sampling used; 0 when greedy
+	Warnings       []string
 	// DroppedMessages is how many messages Context left out.
 	DroppedMessages int
 	CachedTokens    int // of the prompt, known from an earlier request
@@ -136,6 +161,9 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, drop
 		}
 		a.result.DroppedMessages = dropped
 		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Adapters: a.adapters, Token: a.token}
+		if o.PromptLogprobs {
+			req.Read = a.promptLogprobs(o.TopLogprobs)
+		}
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
 		}
@@ -176,6 +204,7 @@ type answer struct {
 	result   Result
 	start    time.Time
 	sampler  *sampler.Sampler
+	detailed bool // the sampler tells more than tokens
 	adapters *gemma2.AdapterSet
 	decode   func(id int32) string
 	flush    func() string
@@ -201,9 +230,10 @@ func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*
 	a := &answer{start: time.Now(), events: newMailbox(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
 	a.result = Result{PromptIDs: ids, Warnings: warnings, Seed: s.Seed}
 	var err error
-	if a.sampler, err = sampler.New(sampler.Params(s)); err != nil {
+	if a.sampler, err = m.newSampler(s, o, len(ids)); err != nil {
 		return nil, err
 	}
+	a.detailed = o.TopLogprobs > 0 || o.Explain > 0
 	if a.match, err = stop.New(o.Stop); err != nil {
 		return nil, err
 	}
@@ -227,12 +257,34 @@ func (a *answer) token(t engine.Token) bool {
 	a.result.IDs = append(a.result.IDs, t.ID)
 	a.result.Logprobs = append(a.result.Logprobs, t.Logprob)
 	e := Event{ID: t.ID, Logprob: t.Logprob}
+	if a.detailed {
+		d := a.sampler.Taken()
+		e.Top, e.Steps = d.Top, d.Steps
+		if d.Top != nil {
+			a.result.Top = append(a.result.Top, d.Top)
+		}
+	}
 	if !t.Stop {
 		e.Text, a.stopped = a.match.Add(a.decode(t.ID))
 		a.text = append(a.text, e.Text...)
 	}
 	a.events.put(e)
 	return !a.stopped
+}
+
+// promptLogprobs reads the logits after each token of the prompt.
+func (a *answer) promptLogprobs(top int) func(row int, logits []float32) error {
+	return func(row int, logits []float32) error {
+		r := &a.result
+		if row+1 >= len(r.PromptIDs) {
+			return nil
+		}
+		r.PromptLogprobs = append(r.PromptLogprobs, float64(logits[r.PromptIDs[row+1]])-sampler.LogSumExp(logits))
+		if top > 0 {
+			r.PromptTop = append(r.PromptTop, sampler.TopLogprobs(logits, top))
+		}
+		return nil
+	}
 }
 
 // end fills in the result and returns the text that was still held back.

@@ -188,7 +188,7 @@ func quantised(ck *checkpoint.Checkpoint) bool {
 }
 
 // defaultSampling is what the files recommend, as transformers reads them: greedy unless do_sample says otherwise. A GGUF
-// file that names a temperature means it to be used.
+// file that names a temperature means it to be used. Options of a generation_config.json have transformers' meaning.
 func defaultSampling(ck *checkpoint.Checkpoint) Sampling {
 	g := &ck.Generation
 	sample := ck.Format != checkpoint.HuggingFace && g.Temperature != nil
@@ -197,6 +197,9 @@ func defaultSampling(ck *checkpoint.Checkpoint) Sampling {
 	}
 	s := Sampling{RepetitionPenalty: value(g.RepetitionPenalty, 1)}
 	if sample {
+		if ck.Format == checkpoint.HuggingFace {
+			s.Rules = RulesTransformers
+		}
 		s.Temperature, s.TopP, s.MinP = value(g.Temperature, 1), value(g.TopP, 1), value(g.MinP, 0)
 		s.TopK = 50 // transformers' default
 		if g.TopK != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
+	"github.com/systemgemma/systemgemma/internal/decode/watermark"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
 	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
 )
@@ -65,6 +67,41 @@ func (j job) run(t testing.TB, e *Engine) ([]Token, error) {
 	return got, err
 }
 
+// randomParams turns options on at random, above all those that remember tokens.
+func randomParams(r *rand.Rand) sampler.Params {
+	p := sampler.Params{
+		Rules: []sampler.Rules{sampler.Llama, sampler.Transformers}[r.IntN(2)], Temperature: 0.5 + r.Float64(), Seed: 1 + r.Uint64N(1<<40),
+		RepetitionPenalty: 1 + 0.2*r.Float64(), PenaltyWindow: r.IntN(20), EOS: slices.Sorted(maps.Keys(stops)),
+	}
+	for _, turn := range []func(){
+		func() { p.DRYMultiplier, p.DRYWindow, p.DRYBreakers = 0.8, r.IntN(50), []int32{int32(r.IntN(300))} },
+		func() { p.NoRepeatNgram = 2 + r.IntN(3) },
+		func() { p.EncoderRepetitionPenalty = 1.1 },
+		func() { p.MinTokens = r.IntN(20) },
+		func() { p.DecayFactor, p.DecayStart = 1.1, r.IntN(10) },
+		func() { p.BadWords = [][]int32{{int32(r.IntN(300))}, {int32(r.IntN(300)), int32(r.IntN(300))}} },
+		func() { p.DynatempRange = 0.4 },
+	} {
+		if r.IntN(3) == 0 {
+			turn()
+		}
+	}
+	if r.IntN(4) == 0 {
+		p.Mirostat = 1 + r.IntN(2)
+		return p
+	}
+	p.TopK = r.IntN(40)
+	for _, turn := range []func(){
+		func() { p.TopP = 0.95 }, func() { p.MinP = 0.02 }, func() { p.TypicalP = 0.9 }, func() { p.EtaCutoff = 0.001 }, func() { p.TopNSigma = 1 + r.Float64() },
+		func() { p.XTCProbability, p.XTCThreshold = 0.5, 0.1 }, func() { p.Watermark = &watermark.Config{Keys: []int64{1, 2, 3}, ContextHistory: 8} },
+	} {
+		if r.IntN(4) == 0 {
+			turn()
+		}
+	}
+	return p
+}
+
 // mix makes up to n random requests, of which some share a beginning.
 func mix(r *rand.Rand, tok *tokenizer.Tokenizer, n int) []job {
 	words := []string{"Talk like a pirate.", "You are terse.", "What is the capital of France?", "Tell me a story.", "What is 2 + 3?", "red red red red", "Hello!", "a b c a b c"}
@@ -81,7 +118,7 @@ func mix(r *rand.Rand, tok *tokenizer.Tokenizer, n int) []job {
 		text := "<bos>" + own + "\n<start_of_turn>user\n" + words[r.IntN(len(words))] + "<end_of_turn>\n<start_of_turn>model\n"
 		j := job{prompt: tok.AppendSpecial(nil, text), max: 1 + r.IntN(48), priority: r.IntN(3), look: r.IntN(3) == 0}
 		if r.IntN(2) == 0 {
-			j.params = sampler.Params{Temperature: 0.5 + r.Float64(), TopK: r.IntN(40), Seed: 1 + r.Uint64N(1<<40), RepetitionPenalty: 1 + 0.2*r.Float64()}
+			j.params = randomParams(r)
 		}
 		switch r.IntN(10) {
 		case 0:
