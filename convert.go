@@ -69,6 +69,14 @@ type ConvertOptions struct {
 	Threads        int   // 0: one for each processor that this process may use
 	Memory         int64 // bounds the bytes of rows in work. 0: 64 MiB
 
+	// NoReport leaves out the quality report, which compares each file with the source (see Compare; the source runs by preset exact)
+	// and is stored in it. One that can't be made is a warning, not an error.
+	NoReport bool
+	// ReportText is the text of the report. Empty: a short built-in one.
+	ReportText string
+	// ReportProgress, if not nil, is told how many steps of a file's report are done of all.
+	ReportProgress func(done, total int)
+
 	// Progress, if not nil, is told how far the work is, by one goroutine at a time.
 	Progress func(ConvertProgress)
 	// Warn, if not nil, is told what a person should know while there is time to stop.
@@ -94,6 +102,8 @@ type ConvertedFile struct {
 	WeightBytes int64 `json:"weight_bytes"`
 	KVBytes     int64 `json:"kv_bytes"`
 	Context     int   `json:"context"` // tokens
+	// Quality compares the file, B, with the source, A; nil: no report was made.
+	Quality *Quality `json:"quality,omitempty"`
 }
 
 // ConvertPart sums up the matrices of one part of the model and one kind.
@@ -113,9 +123,11 @@ type ConvertResult struct {
 	Warnings    []string        `json:"warnings"`
 	// AdapterChanges are what merging did. None when the work was resumed: an earlier attempt made a part of it.
 	AdapterChanges []AdapterChange `json:"adapter_changes,omitempty"`
-	Elapsed        time.Duration   `json:"-"` // of a plan: what the work would take, the disk apart
-	DiskNeeded     int64           `json:"disk_needed"`
-	DiskFree       int64           `json:"disk_free"` // 0: not known
+	// ReportMemory bounds the bytes that the reports took, apart from mapped files.
+	ReportMemory int64         `json:"report_memory,omitempty"`
+	Elapsed      time.Duration `json:"-"` // without the reports; of a plan: what the work would take, the disk apart
+	DiskNeeded   int64         `json:"disk_needed"`
+	DiskFree     int64         `json:"disk_free"` // 0: not known
 }
 
 // Convert makes files in the product's own format of a Hugging Face folder, a GGUF file, a file of its own or the embedded model: in
@@ -125,15 +137,29 @@ type ConvertResult struct {
 // interrupted by an error, by ctx or by the end of the process goes on when Convert is called again with the same source and
 // options. The same source and options give the same bytes.
 func Convert(ctx context.Context, source string, o *ConvertOptions) (ConvertResult, error) {
+	if o == nil {
+		o = &ConvertOptions{}
+	}
 	c, err := newConversion(source, o)
 	if err != nil {
 		return ConvertResult{}, err
 	}
 	defer c.close()
 	begin := time.Now()
+	reports := time.Duration(0)
+	if !o.NoReport {
+		c.job.Report = func(ctx context.Context, output int, path string) (string, error) {
+			begin := time.Now()
+			defer func() { reports += time.Since(begin) }()
+			return c.report(ctx, output, path, o)
+		}
+	}
 	err = c.run(ctx)
-	c.result.Elapsed = time.Since(begin)
+	c.result.Elapsed = time.Since(begin) - reports
 	c.adapterChanges()
+	if err == nil && c.export != nil && !o.NoReport { // no room in such files: it is only told
+		_, err = c.report(ctx, 0, c.result.Files[0].Path, o)
+	}
 	if err != nil {
 		return c.result, fmt.Errorf("convert %s: %w", displayName(source), err)
 	}
@@ -250,6 +276,9 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 			if other == name {
 				return fmt.Errorf("types: want each once, found %s twice", name)
 			}
+		}
+		if !o.NoReport {
+			opts.ReportSpace = reportSpace(1 + len(checkpoint.Parameters(&c.ck.Config)))
 		}
 		opts.Provenance = provenance(c.ck, source, name, o)
 		if c.aboutAdapters != "" {

@@ -27,7 +27,10 @@ type Info struct {
 	SystemModeReason string            `json:"system_mode_reason,omitempty"`
 	Sampling         *Sampling         `json:"sampling,omitempty"` // defaults from the files
 	Metadata         map[string]string `json:"metadata,omitempty"` // provenance and licence, as the files state them
-	Notes            []string          `json:"notes,omitempty"`    // what was found and left out, and why that is harmless; why it can't be run
+	// Quality is the report that a file of the product's own keeps since its conversion: B is this file, A what it was made of. It is
+	// what whoever made the file says, not measured again. nil: none.
+	Quality *Quality `json:"quality,omitempty"`
+	Notes   []string `json:"notes,omitempty"` // what was found and left out, and why that is harmless; why it can't be run
 }
 
 // Config holds the hyperparameters of a model, named as in Hugging Face's config.json.
@@ -99,6 +102,10 @@ func (t *Text) Info() Info {
 	}
 	if err := ck.Runnable(); err != nil {
 		i.Notes = append(slices.Clip(i.Notes), fmt.Sprintf("can't be run: %v", err))
+	}
+	var err error
+	if i.Quality, err = parseReport(ck.Report); err != nil {
+		i.Notes = append(slices.Clip(i.Notes), err.Error())
 	}
 	i.Tensors = tensorInfos(ck)
 	for _, x := range i.Tensors {

@@ -55,6 +55,7 @@ type Checkpoint struct {
 	EOS          []int32          // every id that ends a generation, from all places that name one, ascending
 	Generation   Generation
 
+	Report   string            // of a file of our own: its quality report (Draft.SetReport), whoever wrote it; "": none
 	Metadata map[string]string // what the source says about itself, for people to read
 	Notes    []string          // what was found and left out, and why that is harmless
 

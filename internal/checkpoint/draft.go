@@ -10,6 +10,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
@@ -157,6 +159,24 @@ func (d *Draft) Seal(ctx context.Context, f File, loop func(n int, body func(i i
 	if err != nil {
 		return err
 	}
+	return d.writeHeader(f)
+}
+
+// SetReport puts a report into the space that Model.ReportSpace reserved, of a file that Seal has made whole.
+func (d *Draft) SetReport(f File, report string) error {
+	i := slices.IndexFunc(d.w.entries, func(e gguf.Entry) bool { return e.Key == reportKey })
+	if i < 0 {
+		return errors.New("report: want room reserved for one, found none")
+	}
+	room := len(d.w.entries[i].Value.(string))
+	if len(report) > room || !utf8.ValidString(report) {
+		return fmt.Errorf("report: want at most %d bytes of UTF-8, found %d", room, len(report))
+	}
+	d.w.entries[i].Value = report + strings.Repeat(" ", room-len(report))
+	return d.writeHeader(f)
+}
+
+func (d *Draft) writeHeader(f File) error {
 	header, err := gguf.AppendHeader(nil, d.w.entries, d.w.tensors)
 	if err != nil {
 		return err

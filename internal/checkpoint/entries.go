@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
@@ -34,6 +35,9 @@ func (m *Model) entries() []gguf.Entry {
 	list = append(list, gguf.Entry{Key: eosKey, Value: append([]int32{}, m.EOS...)})
 	for _, key := range slices.Sorted(maps.Keys(m.Provenance)) {
 		list = append(list, gguf.Entry{Key: provenanceKey + key, Value: m.Provenance[key]})
+	}
+	if m.ReportSpace > 0 {
+		list = append(list, gguf.Entry{Key: reportKey, Value: strings.Repeat(" ", m.ReportSpace)})
 	}
 	return list
 }

@@ -42,6 +42,7 @@ const (
 	modeKey       = "systemgemma.system_mode"
 	eosKey        = "systemgemma.eos_token_ids"
 	provenanceKey = "systemgemma.provenance."
+	reportKey     = "systemgemma.quality"
 
 	alignment = 64
 )
@@ -75,6 +76,8 @@ func (c *Checkpoint) readOwn(f *gguf.File, data []byte, weights bool) error {
 		return err
 	}
 	c.SystemMode = m.text(modeKey, "")
+	c.Report = strings.TrimRight(m.text(reportKey, ""), " ")
+	delete(c.Metadata, reportKey)
 	eos, err := read(m, eosKey, nil, gguf.Value.Ints), m.err
 	if err != nil {
 		return err

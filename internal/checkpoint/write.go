@@ -32,6 +32,7 @@ type Model struct {
 	SystemMode   string
 	EOS          []int32
 	Generation   Generation
+	ReportSpace  int               // bytes reserved for a report (Draft.SetReport); 0: none
 	Provenance   map[string]string // where the model comes from (base, revision, options, tool ...), for people and reports
 }
 

@@ -267,3 +267,62 @@ func TestWriteIsAtomic(t *testing.T) {
 		t.Errorf("after success: %v", list)
 	}
 }
+
+// memoryFile is a File in memory.
+type memoryFile struct{ data []byte }
+
+func (f *memoryFile) ReadAt(b []byte, at int64) (int, error) { return copy(b, f.data[at:]), nil }
+
+func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) { return copy(f.data[at:], b), nil }
+
+// A report goes into the room that was reserved for it; the file stays whole, and is found again without its padding.
+func TestReport(t *testing.T) {
+	m, _ := tiny(tinyConfig(), mixed)
+	loop := func(n int, body func(i int) error) error {
+		for i := range n {
+			if err := body(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	sealed := func(space int) (*Draft, *memoryFile) {
+		m.ReportSpace = space
+		d, err := NewDraft(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &memoryFile{make([]byte, d.Size())}
+		if err := d.Seal(t.Context(), f, loop); err != nil {
+			t.Fatal(err)
+		}
+		return d, f
+	}
+	d, f := sealed(20)
+	for _, want := range []string{"", "{\"kl\": 0.001}", "exactly 20 bytes <==", "short again"} {
+		if want != "" {
+			if err := d.SetReport(f, want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := OpenBytes("memory", f.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Verify(t.Context(), nil); err != nil || c.Report != want || c.Metadata[reportKey] != "" {
+			t.Errorf("want report %q and nothing of it in the metadata, found %q and %q, %v", want, c.Report, c.Metadata[reportKey], err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []string{"one byte more than 20", "\xff"} {
+		if err := d.SetReport(f, bad); err == nil {
+			t.Errorf("report %q: want an error, found none", bad)
+		}
+	}
+	d, f = sealed(0)
+	if err := d.SetReport(f, "x"); err == nil {
+		t.Error("no room: want an error, found none")
+	}
+}

@@ -21,6 +21,7 @@ type Options struct {
 	Name           string            // general.name of the file
 	SystemMode     string            // "": left to the template
 	ChatTemplate   *string           // nil: the source's
+	ReportSpace    int               // bytes reserved for a report, see Job.Report; 0: none
 	Provenance     map[string]string // what to record besides weights and source format
 	Change         Change            // nil: none
 	AllowNonFinite bool              // weights that are no finite number are let in: integers take 0 for NaN, and a row's largest magnitude for infinities
@@ -43,7 +44,7 @@ func Own(ck *checkpoint.Checkpoint, o *Options) (*Plan, error) {
 	}
 	m := &checkpoint.Model{
 		Name: o.Name, Config: ck.Config, Vocab: ck.Vocab, ChatTemplate: ck.ChatTemplate, SystemMode: o.SystemMode, EOS: ck.EOS, Generation: ck.Generation,
-		Provenance: map[string]string{"weights": o.Type.Format(), "source_format": string(ck.Format)},
+		ReportSpace: o.ReportSpace, Provenance: map[string]string{"weights": o.Type.Format(), "source_format": string(ck.Format)},
 	}
 	m.Config.TieEmbeddings = tied && !untied
 	if o.ChatTemplate != nil {

@@ -23,6 +23,13 @@ type Format interface {
 	Seal(ctx context.Context, f checkpoint.File, crew *parallel.Crew) error
 }
 
+// Reported is a Format whose files have room for a report.
+type Reported interface {
+	Format
+	// SetReport stores a report in a sealed file.
+	SetReport(f checkpoint.File, report string) error
+}
+
 // Piece is some rows of a tensor on their way into a file.
 type Piece interface {
 	// Pack takes row r of the piece: of a matrix its weights, of a norm all values as the source stores them (Checkpoint.NormPlusOne).

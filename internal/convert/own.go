@@ -100,6 +100,11 @@ func (f *ownFormat) Seal(ctx context.Context, file checkpoint.File, crew *parall
 	})
 }
 
+// SetReport stores a report in the space that Options.ReportSpace reserved.
+func (f *ownFormat) SetReport(file checkpoint.File, report string) error {
+	return f.draft.SetReport(file, report)
+}
+
 // nest reads the scales of a matrix, which follow its weights, and writes them back.
 func (f *ownFormat) nest(file checkpoint.File, name string) error {
 	p := f.rows[name]

@@ -44,6 +44,9 @@ type Job struct {
 	Memory         int64          // bounds the bytes of all pieces in work; 0: DefaultMemory
 	Progress       func(Progress) // nil: nobody asks
 	Notice         func(string)   // what a person should know, such as that earlier work does not count; nil: nobody asks
+	// Report looks at the whole file of an output, which lies at path before it gets its name, and says what to store in it, whose
+	// Format is then Reported; "" stores nothing. nil: nobody looks.
+	Report func(ctx context.Context, output int, path string) (string, error)
 
 	in       []*Input
 	pieces   []*piece
@@ -135,6 +138,9 @@ func (j *Job) Run(ctx context.Context, crew *parallel.Crew) error {
 		if err == nil {
 			err = j.Outputs[i].Format.Seal(ctx, p.f, crew)
 		}
+		if err == nil && j.Report != nil {
+			err = j.report(ctx, i, p)
+		}
 		if err == nil {
 			err = p.f.Sync()
 		}
@@ -145,6 +151,18 @@ func (j *Job) Run(ctx context.Context, crew *parallel.Crew) error {
 		}
 	}
 	return err
+}
+
+func (j *Job) report(ctx context.Context, i int, p *partial) error {
+	text, err := j.Report(ctx, i, p.f.Name())
+	if err != nil || text == "" {
+		return err
+	}
+	f, ok := j.Outputs[i].Format.(Reported)
+	if !ok {
+		return fmt.Errorf("%s: this format has no room for a report", j.Outputs[i].Path)
+	}
+	return f.SetReport(p.f, text)
 }
 
 // refuse reports outputs that can't be, before anything is made.

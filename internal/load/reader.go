@@ -167,6 +167,25 @@ func (p *Reader) Stored(name string) (kind string, bytes int64) {
 	return t.Type.String(), int64(len(t.Data) + 4*len(t.Scales))
 }
 
+// Arranged is the memory that a matrix takes beside its file while it is used.
+func (p *Reader) Arranged(name string) int64 {
+	changed := p.change != nil && p.change.Touches(name)
+	if _, ok := p.ck.Matrices[name]; ok && !changed {
+		return 0
+	}
+	for _, m := range p.Matrices() {
+		if m.Name != name {
+			continue
+		}
+		spec := quant.Spec{Layout: quant.F32}
+		if t, ok := p.ck.Tensor(name); ok && !changed {
+			spec.Layout, spec.Grouping = layoutOf(t.Type)
+		}
+		return spec.Bytes(m.Shape[0], m.Shape[1])
+	}
+	return 0
+}
+
 // changed makes a whole matrix with its change.
 func (b *builder) changed(name string) (*quant.Matrix, error) {
 	rows := 0

@@ -3,6 +3,7 @@ package quality
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
@@ -159,22 +160,24 @@ func (c *comparison) headPart(ctx context.Context, first, n int) error {
 	return nil
 }
 
-// Memory bounds the bytes that Compare allocates for both models, apart from what the system maps of their files: two layers at
-// most, some rows of both heads, and the activations of n tokens.
-func Memory(a, b Side, tokens int) int64 {
-	total := int64(0)
+// Memory bounds the bytes that Compare allocates, apart from what the system maps of files: the largest layer of a model or some rows
+// of both heads, activations of all tokens, and scratch for one pass.
+func Memory(a, b Side, tokens int) (n int64) {
+	layers, heads := int64(0), int64(0)
 	for _, s := range []Side{a, b} {
 		c := s.Config()
-		layer := int64(0)
+		layer := map[string]int64{} // by the beginning of the name: blk.0.
 		for _, m := range s.Matrices() {
-			if m.Name == "blk.0.ffn_gate.weight" || m.Name == "blk.0.ffn_up.weight" || m.Name == "blk.0.ffn_down.weight" ||
-				m.Name == "blk.0.attn_q.weight" || m.Name == "blk.0.attn_k.weight" || m.Name == "blk.0.attn_v.weight" || m.Name == "blk.0.attn_output.weight" {
-				layer += 4 * int64(m.Shape[0]) * int64(m.Shape[1])
+			arranged := s.Arranged(m.Name)
+			if block, _, ok := strings.Cut(strings.TrimPrefix(m.Name, "blk."), "."); ok && strings.HasPrefix(m.Name, "blk.") {
+				layer[block] += arranged
+				layers = max(layers, layer[block])
+			} else {
+				heads += arranged / int64(m.Shape[0]) * int64(min(gemma2.HeadRows, m.Shape[0]))
 			}
 		}
-		head := 4 * int64(min(gemma2.HeadRows, c.VocabSize)) * int64(c.HiddenSize)
-		kv := 4 * 2 * int64(c.NumKVHeads) * int64(c.HeadDim) * 2
-		total += max(layer, head) + int64(tokens)*(4*int64(c.HiddenSize)+kv)
+		n += int64(tokens) * 4 * int64(c.HiddenSize+2*2*c.NumKVHeads*c.HeadDim)
+		n += 4 * gemma2.MaxRows * int64(8*c.HiddenSize+6*c.IntermediateSize+4*c.NumHeads*c.HeadDim+gemma2.HeadRows)
 	}
-	return total
+	return n + max(layers, heads)
 }

@@ -29,6 +29,10 @@ type convertCmd struct {
 	To             string          `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
 	SystemMode     chat.SystemMode `placeholder:"MODE" group:"Prompt" help:"How the file renders system prompts (see run --help). Default: what the source says."`
 	Template       string          `placeholder:"FILE" group:"Prompt" help:"Jinja chat template to store instead of the source's."`
+	NoReport       bool            `group:"Measure" help:"Leave out the quality report, which compares the file with its source."`
+	Text           string          `placeholder:"FILE" group:"Measure" help:"Text of the report. Default: a short one that is built in."`
+	Report         string          `placeholder:"FILE.html" group:"Measure" help:"Also write the report as a page of its own."`
+	Card           string          `placeholder:"FILE" group:"Output" help:"Also write a README.md for the Hub: metadata, what was done, quality, how to run, limitations."`
 	Force          bool            `group:"Output" help:"Replace an existing file."`
 	DryRun         bool            `group:"Output" help:"Show sizes, memory at run time, room on the disk and the time it would take, and make nothing."`
 	JSON           bool            `name:"json" group:"Output" help:"Write one JSON object."`
@@ -71,6 +75,7 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 	}
 	p := newConvertProgress(env, c.Source)
 	o.Progress = p.tell
+	o.ReportProgress = func(done, total int) { p.status.Set("measuring the quality: %d %%", 100*done/total) }
 	r, err := systemgemma.Convert(ctx, c.Source, o)
 	p.status.Stop()
 	if err != nil {
@@ -78,6 +83,16 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 	}
 	if err := write(env.Stderr, summary(&r)); err != nil {
 		return err
+	}
+	if c.Report != "" {
+		if err := writePage(c.Report, &r); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
+	if c.Card != "" {
+		if err := writeCard(c.Card, &r); err != nil {
+			return fmt.Errorf("--card: %w", err)
+		}
 	}
 	return c.tell(env, &r)
 }
@@ -93,6 +108,31 @@ func (c *convertCmd) options() (*systemgemma.ConvertOptions, error) {
 	}
 	for _, l := range c.LoRA {
 		o.Adapters = append(o.Adapters, systemgemma.AdapterFile{Path: l.path, Scale: l.scale})
+	}
+	if c.NoReport && (c.Text != "" || c.Report != "") {
+		return nil, usagef("--no-report: want no --text or --report beside it")
+	}
+	if c.DryRun && (c.Card != "" || c.Report != "" || c.Text != "") {
+		return nil, usagef("--dry-run: want no --card, --report or --text beside it, nothing is made or measured")
+	}
+	if c.Card != "" && c.To != "" && c.To != systemgemma.FormatOwn {
+		return nil, usagef("--card: want a file of the product's own, found --to %s", c.To)
+	}
+	for flag, path := range map[string]string{"--card": c.Card, "--report": c.Report} {
+		if _, err := os.Stat(path); path != "" && err == nil && !c.Force {
+			return nil, fmt.Errorf("%s: %s exists already; choose another name (--force replaces it)", flag, path)
+		}
+	}
+	o.NoReport = c.NoReport
+	if c.Text != "" {
+		text, err := readFile(c.Text, systemgemma.MaxCompareText)
+		if err == nil && strings.TrimSpace(text) == "" {
+			err = fmt.Errorf("%s is empty", c.Text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--text: %w", err)
+		}
+		o.ReportText = text
 	}
 	if c.Threads < 0 {
 		return nil, usagef("--threads: want 0 (all) or more, found %d", c.Threads)
@@ -210,6 +250,9 @@ func summary(r *systemgemma.ConvertResult) string {
 	}
 	if r.Resumed > 0 {
 		text += fmt.Sprintf("; %s were done before", size(r.Resumed))
+	}
+	if r.ReportMemory > 0 {
+		text += fmt.Sprintf("; report within %s beside mapped files", size(r.ReportMemory))
 	}
 	if m, err := systemgemma.ThisMachine(); err == nil && m.PeakMemory > 0 {
 		text += ", peak memory " + size(m.PeakMemory)

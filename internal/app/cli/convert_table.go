@@ -36,6 +36,9 @@ func (c *convertCmd) tell(env *Env, r *systemgemma.ConvertResult) error {
 		compareText(&b, r)
 	case !c.DryRun:
 		fmt.Fprintf(&b, "%s: %s, %s\n", r.Files[0].Path, r.Files[0].Type, size(r.Files[0].Bytes))
+		if q := r.Files[0].Quality; q != nil {
+			qualityText(&b, q, c.Source+" in float32 arithmetic", r.Files[0].Path)
+		}
 	}
 	return write(env.Stdout, b.String())
 }
@@ -71,12 +74,16 @@ func compareText(b *strings.Builder, r *systemgemma.ConvertResult) {
 	if b.Len() > 0 {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(b, "%-13s %12s %12s %12s  %s\n", "type", "bits/weight", "file", "run time", "path")
+	fmt.Fprintf(b, "%-13s %12s %12s %12s %10s %10s %9s %12s  %s\n", "type", "bits/weight", "file", "run time", "KL mean", "KL 99 %", "top-1", "perplexity", "path")
 	for _, f := range r.Files {
 		weights := int64(0)
 		for _, p := range f.Parts {
 			weights += p.Weights
 		}
-		fmt.Fprintf(b, "%-13s %12.2f %12s %12s  %s\n", f.Type, bits(f.WeightBytes, weights), size(f.Bytes), size(f.WeightBytes+f.KVBytes), f.Path)
+		kl, kl99, top1, perplexity := "-", "-", "-", "-" // no report
+		if q := f.Quality; q != nil {
+			kl, kl99, top1, perplexity = fmt.Sprintf("%.3g", q.All.KL), fmt.Sprintf("%.3g", q.All.KL99), percent(q.All.Top1), fmt.Sprintf("%.5g", q.All.PerplexityB)
+		}
+		fmt.Fprintf(b, "%-13s %12.2f %12s %12s %10s %10s %9s %12s  %s\n", f.Type, bits(f.WeightBytes, weights), size(f.Bytes), size(f.WeightBytes+f.KVBytes), kl, kl99, top1, perplexity, f.Path)
 	}
 }

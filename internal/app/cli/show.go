@@ -34,6 +34,13 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 	showModel(&b, &i)
 	showText(&b, &i)
 	showMetadata(&b, &i)
+	if i.Quality != nil {
+		b.WriteString("\nquality, as measured when the file was made\n")
+		qualityText(&b, i.Quality, "what it was made of", "this file")
+		if c.Tensors {
+			tensorsText(&b, i.Quality.Tensors)
+		}
+	}
 	if c.Tensors {
 		showTensors(&b, i.Tensors)
 	}

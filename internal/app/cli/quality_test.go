@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+func TestCompareCommand(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text.txt")
+	if err := os.WriteFile(text, []byte("The capital of France is Paris.\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, stderr, status := runCLI(t, "compare", "mini", "mini", "--text", text, "--json")
+	var q systemgemma.Quality
+	if err := json.Unmarshal([]byte(out), &q); err != nil || status != 0 || q.All.KL != 0 || q.All.Top1 != 1 || !strings.HasPrefix(q.Text, "sha256 ") {
+		t.Errorf("found %s, %s, status %d, %v", out, stderr, status, err)
+	}
+	out, _, status = runCLI(t, "compare", "mini", "mini", "--text", text, "--exact-a", "--tensors")
+	if status != 0 || !strings.Contains(out, "KL mean") || !strings.Contains(out, "blk.5.ffn_down.weight") {
+		t.Errorf("found %s, status %d", out, status)
+	}
+	for _, args := range [][]string{
+		{"compare", "mini"}, {"compare", "mini", "mini", "--threads", "-1"}, {"compare", "mini", "mini", "--json", "--tensors"},
+		{"convert", "mini", "--no-report", "--text", text}, {"convert", "mini", "--dry-run", "--card", "x.md"},
+	} {
+		if _, stderr, status := runCLI(t, args...); status != 2 || stderr == "" {
+			t.Errorf("%v: want status 2 and a message, found %d, %q", args, status, stderr)
+		}
+	}
+	if _, stderr, status := runCLI(t, "compare", "mini", "./none.gguf"); status != 1 || !strings.Contains(stderr, "none.gguf") {
+		t.Errorf("a missing model: found status %d, %q", status, stderr)
+	}
+}
+
+// A conversion shows its report, and writes it as a page and as a card.
+func TestConvertReportPageAndCard(t *testing.T) {
+	dir := t.TempDir()
+	file, page, card := filepath.Join(dir, "m.gguf"), filepath.Join(dir, "m.html"), filepath.Join(dir, "README.md")
+	out, stderr, status := runCLI(t, "convert", "mini", "--type", "w4", "-o", file, "--report", page, "--card", card)
+	if status != 0 || !strings.Contains(out, "KL mean") || !strings.Contains(stderr, "report within") {
+		t.Fatalf("found %s, %s, status %d", out, stderr, status)
+	}
+	if _, stderr, status := runCLI(t, "convert", "mini", "--card", card); status != 1 || !strings.Contains(stderr, "--force") {
+		t.Errorf("a card that exists: found status %d, %q", status, stderr)
+	}
+	shown, _, _ := runCLI(t, "show", "-m", file)
+	for l := range strings.Lines(out) {
+		if strings.HasPrefix(l, "all ") && !strings.Contains(shown, l) {
+			t.Errorf("show: want %q, found %s", l, shown)
+		}
+	}
+	html := readText(t, page)
+	i, j := strings.Index(html, "<svg"), strings.Index(html, "</svg>")
+	if i < 0 || j < i || strings.Count(html, "<rect") != 43 || strings.Contains(html, "http") {
+		t.Fatalf("want a page with 43 bars that needs nothing else, found %.400s", html)
+	}
+	for d := xml.NewDecoder(strings.NewReader(html[i : j+len("</svg>")])); ; {
+		if _, err := d.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("the picture: %v", err)
+		}
+	}
+	text := readText(t, card)
+	for _, want := range []string{"---\nlicense: apache-2.0\n", "\npipeline_tag: text-generation\n", "\nlibrary_name: systemgemma\n", "\n- \"w4\"\n---\n", "| w4 | all | ", "systemgemma run -m m.gguf", "## Usage and limitations"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("card: want %q, found %s", want, text)
+		}
+	}
+	sum, err := digest(file)
+	if err != nil || !strings.Contains(text, sum) {
+		t.Errorf("card: want the file's SHA-256 %s, %v", sum, err)
+	}
+}
+
+// What a file says about itself stays in its cell.
+func TestCellsKeepMarkup(t *testing.T) {
+	var d cardData
+	d.describe(&systemgemma.Info{Metadata: map[string]string{
+		"general.name": "x\n# y", "systemgemma.provenance.base": "gemma-2-2b-it", "systemgemma.provenance.evil": "a|b\n<script>[x](y)`",
+	}})
+	var b strings.Builder
+	d.Files = []cardFile{{Base: "m.gguf"}}
+	if err := card.Execute(&b, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"base_model: \"google/gemma-2-2b-it\"\n", "license: gemma\n", "| evil | a\\|b; &lt;script&gt;\\[x\\](y)\\` |", "# x # y, converted", "Not measured."} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("want %q, found %s", want, b.String())
+		}
+	}
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func runCLI(t *testing.T, args ...string) (out, stderr string, status int) {
+	t.Helper()
+	p := newProcess("")
+	status = p.run(t, args...)
+	return p.out.String(), p.err.String(), status
+}
