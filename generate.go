@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/systemgemma/systemgemma/internal/decode/constrained"
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
 	"github.com/systemgemma/systemgemma/internal/decode/stop"
 	"github.com/systemgemma/systemgemma/internal/engine"
@@ -42,6 +43,8 @@ type GenerateOptions struct {
 	// Adapters are LoRA adapters of this model (OpenAdapter), at most MaxAdapters, each adding its difference to the model's
 	// own weights. Answers with different adapters run side by side.
 	Adapters []AdapterUse
+	// Format holds the answer to a form: JSON of a schema, a regular expression, ... nil: free.
+	Format *Format
 }
 
 // Prompt is what an answer continues: text, or ids.
@@ -105,10 +108,14 @@ type Result struct {
 	CachedTokens    int // of the prompt, known from an earlier request
 	// With Lookup: the tokens that were guessed, and how many of them rightly.
 	DraftedTokens, AcceptedTokens int
-	TTFT                          time.Duration // from the call to the first token
-	Queue                         time.Duration // until the request was admitted
-	Prefill                       time.Duration // computing the prompt
-	Decode                        time.Duration // all tokens after the first
+	// CertainTokens is how many Format left no choice for, so that they were computed several at a time.
+	CertainTokens int
+	// Cut says that the answer ended before it had its whole Format.
+	Cut     bool
+	TTFT    time.Duration // from the call to the first token
+	Queue   time.Duration // until the request was admitted
+	Prefill time.Duration // computing the prompt
+	Decode  time.Duration // all tokens after the first
 }
 
 // Generate continues a prompt without a chat template. The iteration ends with an event that has a Result, or with an error;
@@ -154,7 +161,7 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, drop
 		o = &GenerateOptions{}
 	}
 	return func(yield func(Event, error) bool) {
-		a, err := m.newAnswer(ids, warnings, o)
+		a, err := m.newAnswer(ctx, ids, warnings, o)
 		if err != nil {
 			yield(Event{ID: -1}, err)
 			return
@@ -163,6 +170,9 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, drop
 		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Adapters: a.adapters, Token: a.token}
 		if o.PromptLogprobs {
 			req.Read = a.promptLogprobs(o.TopLogprobs)
+		}
+		if a.format != nil {
+			req.Sampler = a.format
 		}
 		if !o.IgnoreEOS {
 			req.Stop = m.stopIDs
@@ -204,7 +214,8 @@ type answer struct {
 	result   Result
 	start    time.Time
 	sampler  *sampler.Sampler
-	detailed bool // the sampler tells more than tokens
+	detailed bool                 // the sampler tells more than tokens
+	format   *constrained.Sampler // nil: none
 	adapters *gemma2.AdapterSet
 	decode   func(id int32) string
 	flush    func() string
@@ -214,7 +225,7 @@ type answer struct {
 	events   mailbox
 }
 
-func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
+func (m *Model) newAnswer(ctx context.Context, ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
 	if o.MaxTokens < 0 {
 		return nil, fmt.Errorf("max tokens: want 0 (no limit) or more, found %d", o.MaxTokens)
 	}
@@ -246,7 +257,10 @@ func (m *Model) newAnswer(ids []int32, warnings []string, o *GenerateOptions) (*
 	} else if len(o.Stop) > 0 {
 		return nil, fmt.Errorf("stop: %w: stop texts need one", ErrNoTokenizer)
 	}
-	return a, nil
+	if o.Format != nil {
+		a.format, err = m.constrain(ctx, a.sampler, len(ids), o)
+	}
+	return a, err
 }
 
 // token handles one token and says whether the answer goes on.
@@ -300,7 +314,8 @@ func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (res
 	r.Text, r.FinishReason, r.CachedTokens = string(a.text), FinishReason(reason), st.CachedTokens
 	r.Queue, r.Prefill, r.Decode = st.Queue, st.Prefill, st.Decode
 	r.Warnings = append(r.Warnings, st.Warnings...)
-	r.DraftedTokens, r.AcceptedTokens = st.DraftedTokens, st.AcceptedTokens
+	r.DraftedTokens, r.AcceptedTokens, r.CertainTokens = st.DraftedTokens, st.AcceptedTokens, st.CertainTokens
+	r.Cut = a.format != nil && (a.stopped || reason == "" || !a.format.Complete()) // without a reason it is still in use
 	if a.stopped {
 		r.FinishReason, r.Stop = FinishStop, a.match.Found()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
+	"github.com/systemgemma/systemgemma/internal/decode/constrained"
 	"github.com/systemgemma/systemgemma/internal/engine"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
 	"github.com/systemgemma/systemgemma/internal/load"
@@ -82,8 +83,9 @@ type Model struct {
 	weights  *load.Loaded
 	defaults Sampling
 	stopIDs  map[int32]bool
-	draft    *draft // nil: none
-	maxNew   int    // max_new_tokens of the files; 0: not said
+	grammars *constrained.Cache // nil without a tokenizer
+	draft    *draft             // nil: none
+	maxNew   int                // max_new_tokens of the files; 0: not said
 	kv       gemma2.KVType
 	preset   Preset
 }
@@ -135,6 +137,7 @@ func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {
 	for _, id := range ck.EOS {
 		m.stopIDs[id] = true
 	}
+	m.grammars = text.formats(m.stopIDs)
 	if err := errors.Join(m.defaults.Validate(), m.build(ck, o)); err != nil {
 		return nil, errors.Join(err, m.free())
 	}

@@ -18,9 +18,16 @@ const (
 	maxPenalty   = 256
 )
 
-// guess sets s.draft to at most room tokens and says how many they are.
+// guess sets s.draft to at most room tokens and says how many they are. Those that are certain are worth it always: they have to
+// be computed anyway.
 func (e *Engine) guess(s *sequence, decoding, room int) int {
 	g := &s.guess
+	if s.constrained != nil {
+		s.draft = s.constrained.Certain(s.draft, max(0, min(maxGuesses, room, s.limit-len(s.all)-1)))
+		if s.certain = len(s.draft) > 0; s.certain {
+			return len(s.draft)
+		}
+	}
 	if s.req.Drafter == nil || decoding > fewSequences || e.plain.of(decoding) == 0 {
 		return 0
 	}
@@ -46,6 +53,9 @@ func (e *Engine) guess(s *sequence, decoding, room int) int {
 func (e *Engine) learn(d time.Duration) {
 	guesses, decoding := 0, 0
 	for _, s := range e.plan.seqs {
+		if s.certain {
+			return // says nothing about steps with guesses, nor about plain ones
+		}
 		guesses += len(s.draft)
 		if s.decoding() {
 			decoding++

@@ -16,6 +16,15 @@ type Sampler interface {
 	Sample(logits []float32) (id int32, logprob float64, err error)
 }
 
+// Constrained is a Sampler that may know what comes next whatever the model says, and when the answer is at its end.
+type Constrained interface {
+	Sampler
+	// Certain appends to dst at most n tokens, which Sample will choose next whatever its logits are.
+	Certain(dst []int32, n int) []int32
+	// Done reports whether the answer ends with the token that was accepted last.
+	Done() bool
+}
+
 // Drafter guesses tokens, which the model then checks side by side. A wrong guess costs time and changes nothing. One that has
 // a method Close is closed when its request has ended.
 type Drafter interface {
@@ -69,6 +78,7 @@ type Stats struct {
 	GeneratedTokens int
 	DraftedTokens   int           // guessed
 	AcceptedTokens  int           // of these, guessed right
+	CertainTokens   int           // computed side by side because a Constrained sampler knew them
 	Queue           time.Duration // from the call to the first step
 	Prefill         time.Duration // from there to the first logits
 	Decode          time.Duration // from there to the last token

@@ -21,6 +21,8 @@ type sequence struct {
 	prompt int     // tokens of the prompt
 	limit  int     // most tokens that all may have; those of the prompt when nothing is generated
 
+	constrained Constrained // the request's sampler if it is one, else nil
+
 	adapters string // key of the request's adapters: only caches of the same one are shared
 
 	created, started, first time.Time
@@ -32,8 +34,10 @@ type sequence struct {
 
 	// Of one step:
 	draft   []int32 // guessed tokens that follow the one to be computed
+	certain bool    // draft was not guessed: the sampler will choose it
 	sampled []Token // chosen so far
 	missed  bool    // the last of them is not what was guessed: the rows after it are of no use
+	done    bool    // the answer ends with the last of them
 	err     error   // of the sampler or reader
 }
 
@@ -56,6 +60,7 @@ func (e *Engine) newSequence(ctx context.Context, r *Request) (*sequence, error)
 	} else if r.MaxTokens > 0 {
 		s.limit = min(s.limit, s.prompt+r.MaxTokens)
 	}
+	s.constrained, _ = r.Sampler.(Constrained)
 	s.run.done = make(chan struct{})
 	s.run.stats.PromptTokens = s.prompt
 	s.all = append(make([]int32, 0, min(s.limit, s.prompt+256)), r.Prompt...)
@@ -83,7 +88,7 @@ func (s *sequence) reusable() int {
 
 // chunk is the part of the prompt, or the token and the guesses after it, that a pass computes: at most n tokens.
 func (s *sequence) chunk(n int) gemma2.Chunk {
-	s.sampled, s.missed, s.err = s.sampled[:0], false, nil
+	s.sampled, s.missed, s.done, s.err = s.sampled[:0], false, false, nil
 	if s.decoding() {
 		c := gemma2.Chunk{Cache: s.cache, Tokens: s.pending(), Logits: 1 + len(s.draft), Adapters: s.req.Adapters}
 		if len(s.draft) > 0 {
@@ -125,7 +130,8 @@ func (s *sequence) take(pos int, logits []float32) {
 	s.req.Sampler.Accept(t.ID)
 	s.sampled = append(s.sampled, t)
 	i := len(s.sampled) - 1
-	s.missed = t.Stop || i >= len(s.draft) || s.draft[i] != t.ID || len(s.all)+len(s.sampled) >= s.limit
+	s.done = t.Stop || s.constrained != nil && s.constrained.Done()
+	s.missed = s.done || i >= len(s.draft) || s.draft[i] != t.ID || len(s.all)+len(s.sampled) >= s.limit
 }
 
 // settle takes over what a pass of n tokens computed and chose, after which the cache holds exactly the tokens of all but
@@ -150,15 +156,19 @@ func (s *sequence) settle(n int, now time.Time) {
 	}
 	s.run.update(func(st *Stats) {
 		st.Prefill = s.first.Sub(s.started)
+		if s.certain {
+			st.CertainTokens += right
+			return
+		}
 		st.DraftedTokens += len(s.draft)
 		st.AcceptedTokens += right
 	})
-	for _, t := range s.sampled {
+	for i, t := range s.sampled {
 		s.all = append(s.all, t.ID)
 		if s.ended() {
 			return
 		}
-		if wanted := s.run.tell(s.req, t, now.Sub(s.first)); !wanted || t.Stop {
+		if wanted := s.run.tell(s.req, t, now.Sub(s.first)); !wanted || s.done && i == len(s.sampled)-1 {
 			s.finish(ReasonStop, now)
 			return
 		}

@@ -39,7 +39,7 @@ func (e *Engine) makePlan() {
 		if !s.decoding() {
 			continue
 		}
-		s.draft = s.draft[:0]
+		s.draft, s.certain = s.draft[:0], false
 		if len(p.order) == 0 {
 			spare -= e.guess(s, decoding, spare)
 		}
@@ -159,7 +159,7 @@ func (e *Engine) isolate() {
 // forget takes back guesses that were not computed.
 func (e *Engine) forget() {
 	for _, s := range e.plan.seqs {
-		s.draft = s.draft[:0]
+		s.draft, s.certain = s.draft[:0], false
 	}
 }
 

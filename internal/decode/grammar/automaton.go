@@ -257,3 +257,21 @@ func (m *Matcher) Need() (int, error) {
 
 // Unlimited is the number of tokens left of a text that need not end.
 const Unlimited = math.MaxInt32
+
+// Bytes estimates the memory of a Grammar with what it has cached about texts.
+func (g *Grammar) Bytes() int64 {
+	g.mu.Lock()
+	a := g.last
+	g.mu.Unlock()
+	n := g.arena.bytes()
+	if a == nil {
+		return n
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	masks := len(a.masks) + len(a.lexes)
+	return n + a.arena.bytes() + int64(a.tables)<<10 + int64(masks)*int64(a.vocab.none/64+1)*8
+}
+
+// bytes estimates the memory of an arena: terms, their parts, and the table that finds them.
+func (a *arena) bytes() int64 { return 40 * int64(a.size()) }

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/compute/portable"
@@ -44,6 +45,20 @@ func (c *candidates) reset(logits []float32) {
 	for i, x := range logits {
 		c.list[i] = candidate{int32(i), x}
 	}
+}
+
+// keepAllowed drops the candidates whose bit is not set, while the list is whole. It may drop all.
+func (c *candidates) keepAllowed(allowed []uint64) {
+	n := 0
+	for w, word := range allowed[:min(len(allowed), (len(c.list)+63)/64)] {
+		for ; word != 0; word &= word - 1 {
+			if id := w*64 + bits.TrailingZeros64(word); id < len(c.list) {
+				c.list[n] = c.list[id]
+				n++
+			}
+		}
+	}
+	c.list, c.whole = c.list[:n], false
 }
 
 // best returns the best candidate.

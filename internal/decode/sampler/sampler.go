@@ -99,6 +99,12 @@ func (s *Sampler) Taken() Detail {
 // The error says which logit is not finite, that a token of history or options is not in the vocabulary, or that all tokens
 // are banned.
 func (s *Sampler) Sample(logits []float32) (id int32, logprob float64, err error) {
+	return s.SampleAmong(logits, nil)
+}
+
+// SampleAmong is Sample among some tokens only: those whose bit is set in allowed, id%64 of word id/64. nil is all. The others are
+// no candidates for any step; the log-probability is still that of the model's own distribution over all.
+func (s *Sampler) SampleAmong(logits []float32, allowed []uint64) (id int32, logprob float64, err error) {
 	best, err := argmax(logits)
 	if err != nil {
 		return 0, 0, err
@@ -106,8 +112,8 @@ func (s *Sampler) Sample(logits []float32) (id int32, logprob float64, err error
 	s.history.begin()
 	total := logSumExp(logits, logits[best])
 	id = best
-	if len(s.steps) > 0 || s.params.Temperature != 0 || s.telling() {
-		if id, err = s.choose(logits); err != nil {
+	if len(s.steps) > 0 || s.params.Temperature != 0 || s.telling() || allowed != nil {
+		if id, err = s.choose(logits, allowed); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -118,13 +124,18 @@ func (s *Sampler) Sample(logits []float32) (id int32, logprob float64, err error
 }
 
 // choose runs all steps and draws.
-func (s *Sampler) choose(logits []float32) (id int32, err error) {
+func (s *Sampler) choose(logits []float32, allowed []uint64) (id int32, err error) {
 	if err := s.check(len(logits)); err != nil {
 		return 0, err
 	}
 	c := &s.cand
 	c.reset(logits)
 	s.explain("logits", true)
+	if s.lastRule < 0 {
+		if err := s.restrict(allowed); err != nil {
+			return 0, err
+		}
+	}
 	for i, x := range s.steps {
 		x.apply(c)
 		if c.err != nil {
@@ -134,6 +145,11 @@ func (s *Sampler) choose(logits []float32) (id int32, err error) {
 			return 0, fmt.Errorf("no token is left: together, %s ban all of the vocabulary", strings.Join(s.rules, ", "))
 		}
 		s.explain(x.name, false)
+		if i == s.lastRule {
+			if err := s.restrict(allowed); err != nil {
+				return 0, err
+			}
+		}
 	}
 	name := "draw"
 	u := uniform(s.params.Seed, uint64(s.history.accepted))
@@ -151,6 +167,19 @@ func (s *Sampler) choose(logits []float32) (id int32, err error) {
 		s.detail.Steps[n-1].Chose = &chose
 	}
 	return id, nil
+}
+
+// restrict leaves the allowed candidates, once the rules, which know tokens by their places, have had all; nil allows all.
+func (s *Sampler) restrict(allowed []uint64) error {
+	if allowed == nil {
+		return nil
+	}
+	s.cand.keepAllowed(allowed)
+	if len(s.cand.list) == 0 || !s.cand.best().possible() {
+		return fmt.Errorf("no token is left: together, %s ban all of the vocabulary", strings.Join(append(slices.Clone(s.rules), "the format"), ", "))
+	}
+	s.explain("format", false)
+	return nil
 }
 
 // explain notes what a step left, if that is wanted.
