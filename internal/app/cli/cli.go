@@ -31,6 +31,7 @@ type commands struct {
 	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 
+	Config     configCmd     `cmd:"" help:"Show the settings that files and the environment make."`
 	Completion completionCmd `cmd:"" help:"Write the completion script of a shell."`
 	Man        manCmd        `cmd:"" help:"Write the manual pages."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`
@@ -53,6 +54,7 @@ type literal []string
 // Main runs one command line, args without the program's name, and returns the exit status.
 func Main(ctx context.Context, args []string, env *Env) int {
 	env = env.safe()
+	env.settings = newSettings(env)
 	if len(args) == 0 {
 		return status(env, write(env.Stdout, shortHelp))
 	}
@@ -76,7 +78,8 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	}
 	if err == nil {
 		command.BindTo(ctx, (*context.Context)(nil))
-		err = command.Run(env, interrupts, after)
+		env.command = command.Selected().Name
+		err = env.settings.blame(command, command.Run(env, interrupts, after))
 	}
 	if s := ended.Load(); s != nil && err != nil {
 		err = errTerminated
@@ -102,11 +105,15 @@ func familiar(args []string) []string {
 func parse(args []string, env *Env) (command *kong.Context, helped bool, err error) {
 	k, err := kong.New(&commands{}, kong.Name("systemgemma"), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
 		kong.Exit(func(int) { helped = true }), kong.WithHyphenPrefixedParameters(true),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.ExplicitGroups(groups))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.ExplicitGroups(groups),
+		kong.Resolvers(env.settings))
 	if err != nil {
 		return nil, false, err
 	}
 	command, err = k.Parse(args)
+	if wrong := new(settingsError); errors.As(err, wrong) {
+		return nil, helped, *wrong
+	}
 	if err != nil {
 		hint := "see systemgemma --help"
 		var p *kong.ParseError

@@ -5,10 +5,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
 
+	"github.com/systemgemma/systemgemma/internal/app/cli/config"
 	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 	"golang.org/x/term"
 )
@@ -22,9 +24,13 @@ type Env struct {
 	Getenv                         func(string) string
 	Interrupts                     <-chan os.Signal // Ctrl-C, and the request to end; nil: never
 	Build                          *debug.BuildInfo // nil: not known
+	SystemConfig                   string           // settings of all users of this computer; "": none
 
 	screen io.Writer // the terminal that Stdout is, unfiltered; nil: it is none
 	status io.Writer // the terminal that Stderr is, unfiltered; nil: it is none
+
+	settings *settings
+	command  string // the one that runs
 }
 
 // Process is the real one. It is the only function here that looks at the process's globals.
@@ -36,6 +42,7 @@ func Process() *Env {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTTY: isTTY(os.Stdin), StdoutTTY: isTTY(os.Stdout), StderrTTY: isTTY(os.Stderr),
 		Environ: os.Environ(), Getenv: os.Getenv, Interrupts: interrupts, Build: build,
+		SystemConfig: config.SystemFile(runtime.GOOS, os.Getenv),
 	}
 }
 

@@ -123,8 +123,17 @@ func checkModel(name string) error {
 
 // open opens a model by f, which may take long.
 func open[T any](ctx context.Context, env *Env, name string, o *systemgemma.Options, f func(string, *systemgemma.Options) (T, error)) (T, error) {
+	var none T
+	if name == "" {
+		s, _, err := env.settings.get(env.command, "model")
+		if err != nil {
+			return none, err
+		}
+		if name = s.Value; checkModel(name) != nil {
+			return none, fmt.Errorf("%w (model comes from %s)", checkModel(name), s.From)
+		}
+	}
 	if err := checkModel(name); err != nil {
-		var none T
 		return none, err
 	}
 	defer env.waiting("opening " + name).Stop()
