@@ -32,6 +32,7 @@ type answerJSON struct {
 	Seconds      seconds  `json:"seconds"`
 	Seed         uint64   `json:"seed"` // 0: greedy
 	Warnings     []string `json:"warnings"`
+	Cut          bool     `json:"cut"` // it has only a part of the format that it was held to
 }
 
 type counts struct {
@@ -62,7 +63,7 @@ func (a *answer) run(env *Env, events iter.Seq2[systemgemma.Event, error]) error
 	if a.command.Stats {
 		shown = errors.Join(shown, a.stats(env, result))
 	}
-	return errors.Join(shown, err)
+	return errors.Join(shown, cut(result), err)
 }
 
 func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (result *systemgemma.Result, err, shown error) {
@@ -88,7 +89,7 @@ func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (r
 
 func (a *answer) json(env *Env, r *systemgemma.Result) error {
 	out := answerJSON{
-		IDs: list(r.IDs), PromptIDs: list(r.PromptIDs), FinishReason: string(r.FinishReason), Seed: r.Seed, Warnings: list(r.Warnings),
+		IDs: list(r.IDs), PromptIDs: list(r.PromptIDs), FinishReason: string(r.FinishReason), Seed: r.Seed, Warnings: list(r.Warnings), Cut: r.Cut,
 		Counts:  counts{len(r.PromptIDs), r.CachedTokens, len(r.IDs)},
 		Seconds: seconds{a.load.Seconds(), r.TTFT.Seconds(), r.Prefill.Seconds(), r.Decode.Seconds()},
 	}

@@ -36,7 +36,7 @@ func TestJSONOfAStoppedAnswer(t *testing.T) {
 	want := map[string]any{
 		"text": "a\u2028<b>", "ids": []any{5.0}, "prompt_ids": []any{2.0, 3.0}, "finish_reason": "cancel", "stop": nil,
 		"counts":  map[string]any{"prompt_tokens": 2.0, "cached_tokens": 1.0, "completion_tokens": 1.0},
-		"seconds": map[string]any{"load": 4.0, "ttft": 1.0, "prefill": 2.0, "decode": 3.0}, "seed": 9.0, "warnings": []any{"w1", "w2"},
+		"seconds": map[string]any{"load": 4.0, "ttft": 1.0, "prefill": 2.0, "decode": 3.0}, "seed": 9.0, "warnings": []any{"w1", "w2"}, "cut": false,
 	}
 	var got map[string]any
 	if err := json.Unmarshal([]byte(p.out.String()), &got); err != nil || !strings.Contains(p.out.String(), "<b>") {

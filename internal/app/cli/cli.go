@@ -128,6 +128,7 @@ func parse(args []string, env *Env) (command *kong.Context, helped bool, err err
 // groups are the headings of the flags in help texts.
 var groups = []kong.Group{
 	{Key: "Model", Title: "Model:"}, {Key: "Prompt", Title: "Prompt:"}, {Key: "Answer", Title: "Answer:"},
+	{Key: "Format", Title: "Format of the answer (docs/structured.md): one of"},
 	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Weights", Title: "Weights:"}, {Key: "Work", Title: "Work:"}, {Key: "Measure", Title: "Measure:"}, {Key: "Output", Title: "Output:"},
 }
 

@@ -23,9 +23,10 @@ type runCmd struct {
 	chat.Options
 	engineFlags
 	loraFlags
+	formatFlags
 	Raw   bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
 	IDs   idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
-	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop."`
+	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop, cut."`
 	Stats bool   `group:"Output" help:"Tell load time, time to first token, speeds and peak memory on stderr."`
 	Plain bool   `group:"Output" help:"Chat line by line, without cursor control. Reads one input a line from a pipe, too."`
 }
@@ -36,6 +37,7 @@ func (*runCmd) Help() string {
 
   systemgemma run --system "Talk like a pirate." "What is the capital of France?"
   cat notes.txt | systemgemma run -m ./gemma-2-2b-it "Summarise this."
+  systemgemma run --json-schema person.json "Invent a person."
   systemgemma run -m model.gguf          # chat
   systemgemma run -- "-1 + 3 = ?"        # after --, all is prompt
 `
@@ -76,11 +78,18 @@ type request struct {
 	model, system, prompt string
 	chat                  bool
 	adapters              []systemgemma.AdapterUse
+	format                *systemgemma.Format
 }
 
 func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r request, err error) {
 	if r.system, err = c.prompt(); err != nil {
 		return r, err
+	}
+	if r.format, err = c.format(); err != nil {
+		return r, err
+	}
+	if r.format != nil && c.IgnoreEOS {
+		return r, usagef("--ignore-eos: want no format beside it: an answer ends where its format does")
 	}
 	var words []string
 	if r.model, words, err = c.split(after); err != nil {
@@ -170,7 +179,7 @@ func (c *runCmd) checkText(m *systemgemma.Model) error {
 // events starts the answer.
 func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
 	o := c.Generate(m.DefaultSampling())
-	o.Adapters = r.adapters
+	o.Adapters, o.Format = r.adapters, r.format
 	switch {
 	case c.IDs != nil:
 		return m.Generate(ctx, systemgemma.Prompt{IDs: c.IDs}, &o)
@@ -193,7 +202,7 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 		return err
 	}
 	s := chat.New(m, chat.Config{
-		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters,
+		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters, Format: r.format,
 	})
 	stop := make(chan struct{}, 1)
 	defer i.take(func() {

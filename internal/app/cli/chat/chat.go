@@ -29,6 +29,7 @@ type Config struct {
 	Options    Options
 	Stats      bool // show speed after each answer
 	Adapters   []systemgemma.AdapterUse
+	Format     *systemgemma.Format // of every answer; nil: free
 }
 
 // Session is the state of a chat: a system prompt, finished exchanges and at most one running. It does no terminal I/O, and
@@ -39,6 +40,7 @@ type Session struct {
 	system   string
 	settings settings
 	adapters []systemgemma.AdapterUse
+	format   *systemgemma.Format
 	stats    bool
 	done     []exchange
 	running  *exchange // nil: idle
@@ -52,7 +54,7 @@ type exchange struct{ user, assistant string }
 // New begins a chat.
 func New(m Model, c Config) *Session {
 	return &Session{
-		model: m, name: c.Name, system: c.System, stats: c.Stats, adapters: c.Adapters,
+		model: m, name: c.Name, system: c.System, stats: c.Stats, adapters: c.Adapters, format: c.Format,
 		settings: settings{Options: c.Options, SystemMode: c.SystemMode},
 	}
 }
@@ -83,7 +85,7 @@ func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error
 		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
 		SystemMode:      string(s.settings.SystemMode),
 	}
-	o.Adapters = s.adapters
+	o.Adapters, o.Format = s.adapters, s.format
 	if s.newSeed {
 		o.Sampling.Seed = 0
 	}
@@ -137,6 +139,9 @@ func (s *Session) notes(r *systemgemma.Result) string {
 	case systemgemma.FinishLength:
 		lines = append(lines, "(ended by max-tokens or the end of the context)")
 	case systemgemma.FinishStop:
+	}
+	if r.Cut {
+		lines = append(lines, "(the answer has only a part of its format)")
 	}
 	for _, w := range r.Warnings {
 		lines = append(lines, "warning: "+w)
