@@ -38,6 +38,9 @@ func (m *Model) OpenAdapter(path string) (*Adapter, error) {
 		return nil, err
 	}
 	defer release()
+	if err := fitsAdapters(m.checkpoint); err != nil {
+		return nil, err
+	}
 	a, err := peft.Open(path, &m.weights.Config)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
 	"github.com/systemgemma/systemgemma/internal/convert"
+	"github.com/systemgemma/systemgemma/internal/equalise"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
 	"github.com/systemgemma/systemgemma/internal/text/template"
 )
@@ -68,6 +69,12 @@ type ConvertOptions struct {
 	IgnoreUnknown  bool  // tensors that the model lacks are ignored, with a warning
 	Threads        int   // 0: one for each processor that this process may use
 	Memory         int64 // bounds the bytes of rows in work. 0: 64 MiB
+
+	// Optimise moves large columns of activations into the weights of w8a8 and w8a8-gN files, where that changes nothing but rounding
+	// (docs/convert.md). Adapters don't fit such files at run time.
+	Optimise bool
+	// Calibration is the conversations whose activations Optimise looks at. nil: the built-in text.
+	Calibration [][]Message
 
 	// NoReport leaves out the quality report, which compares each file with the source (see Compare; the source runs by preset exact)
 	// and is stored in it. One that can't be made is a warning, not an error.
@@ -140,7 +147,7 @@ func Convert(ctx context.Context, source string, o *ConvertOptions) (ConvertResu
 	if o == nil {
 		o = &ConvertOptions{}
 	}
-	c, err := newConversion(source, o)
+	c, err := newConversion(ctx, source, o, false)
 	if err != nil {
 		return ConvertResult{}, err
 	}
@@ -168,7 +175,7 @@ func Convert(ctx context.Context, source string, o *ConvertOptions) (ConvertResu
 
 // PlanConvert says what Convert would make, how long it would take and what room it needs, without making it.
 func PlanConvert(ctx context.Context, source string, o *ConvertOptions) (ConvertResult, error) {
-	c, err := newConversion(source, o)
+	c, err := newConversion(ctx, source, o, true)
 	if err != nil {
 		return ConvertResult{}, err
 	}
@@ -198,8 +205,10 @@ type conversion struct {
 	result ConvertResult
 
 	adapters                 []*peft.Adapter
-	merger                   *peft.Merger // nil: no adapters
-	adapterID, aboutAdapters string       // all that merging depends on; and for the file
+	merger                   *peft.Merger     // nil: no adapters
+	equalised                *equalise.Scales // nil: not asked for
+	aboutEqualised           string           // for the file
+	adapterID, aboutAdapters string           // all that merging depends on; and for the file
 }
 
 func (c *conversion) close() {
@@ -216,7 +225,8 @@ func (c *conversion) run(ctx context.Context) error {
 	return c.job.Run(ctx, c.crew)
 }
 
-func newConversion(source string, o *ConvertOptions) (*conversion, error) {
+// newConversion prepares a conversion, or one that is only planned.
+func newConversion(ctx context.Context, source string, o *ConvertOptions, planned bool) (*conversion, error) {
 	if o == nil {
 		o = &ConvertOptions{}
 	}
@@ -232,7 +242,7 @@ func newConversion(source string, o *ConvertOptions) (*conversion, error) {
 		return nil, err
 	}
 	c := &conversion{ck: ck}
-	if err := c.plan(displayName(source), o); err != nil {
+	if err := c.plan(ctx, displayName(source), o, planned); err != nil {
 		c.close()
 		return nil, fmt.Errorf("convert %s: %w", displayName(source), err)
 	}
@@ -240,7 +250,7 @@ func newConversion(source string, o *ConvertOptions) (*conversion, error) {
 }
 
 // plan prepares the job and its description.
-func (c *conversion) plan(source string, o *ConvertOptions) error {
+func (c *conversion) plan(ctx context.Context, source string, o *ConvertOptions, planned bool) error {
 	c.job = &convert.Job{Source: c.ck, AllowNonFinite: o.AllowNonFinite, Memory: o.Memory, Notice: o.Warn}
 	c.job.Progress = func(p convert.Progress) {
 		c.result.Resumed, c.result.SourceBytes = p.Resumed, p.Total
@@ -260,12 +270,16 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	if c.merger != nil {
-		base.Change, c.job.Change, c.job.ChangeID = c.merger, c.merger, c.adapterID
-	}
 	types := o.Types
 	if len(types) == 0 {
 		types = []string{DefaultType}
+	}
+	if err := c.optimise(ctx, types, o, planned); err != nil {
+		return err
+	}
+	base.Change, c.job.Change, c.job.ChangeID = c.change(), c.change(), c.adapterID
+	if c.equalised != nil {
+		c.job.ChangeID += " " + c.equalised.ID()
 	}
 	for i, name := range types {
 		opts := *base
@@ -283,6 +297,9 @@ func (c *conversion) plan(source string, o *ConvertOptions) error {
 		opts.Provenance = provenance(c.ck, source, name, o)
 		if c.aboutAdapters != "" {
 			opts.Provenance["adapters"] = c.aboutAdapters
+		}
+		if c.aboutEqualised != "" {
+			opts.Provenance["equalised"] = c.aboutEqualised
 		}
 		plan, err := convert.Own(c.ck, &opts)
 		if err != nil {
@@ -412,6 +429,9 @@ func provenance(ck *checkpoint.Checkpoint, source, typ string, o *ConvertOptions
 	p := map[string]string{"tool": "systemgemma " + moduleVersion(), "type": typ, "base": cmp.Or(ck.Metadata[prefix+"base"], modelName(ck, source))}
 	if license := cmp.Or(ck.Metadata[prefix+"license"], ck.Metadata["general.license"]); license != "" {
 		p["license"] = license
+	}
+	if e := ck.Metadata[equalisedKey]; e != "" {
+		p["equalised"] = e
 	}
 	if ck.Format == checkpoint.Own {
 		p["source_type"] = ck.Metadata[prefix+"weights"]

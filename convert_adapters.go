@@ -27,6 +27,9 @@ func (c *conversion) openAdapters(list []AdapterFile) error {
 	if len(list) == 0 {
 		return nil
 	}
+	if err := fitsAdapters(c.ck); err != nil {
+		return err
+	}
 	var uses []peft.Use
 	var id, about []string
 	for _, f := range list {

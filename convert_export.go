@@ -32,6 +32,8 @@ func (c *conversion) planExport(source string, o *ConvertOptions) error {
 		return fmt.Errorf("format: want one of %s %v, found %q", FormatOwn, convert.Targets, o.To)
 	}
 	switch {
+	case o.Optimise || o.Calibration != nil:
+		return fmt.Errorf("optimisation: want a file of the product's own, found format %s", o.To)
 	case len(o.Types) > 1:
 		return fmt.Errorf("types: want one in format %s, found %d", o.To, len(o.Types))
 	case o.SystemMode != "" && o.SystemMode != string(template.UserTemplate):

@@ -49,8 +49,8 @@ func (c *conversion) measure(ctx context.Context, path string, o *ConvertOptions
 	}
 	defer ck.Close()
 	var change load.Change
-	if c.merger != nil {
-		change = c.merger
+	if x := c.change(); x != nil {
+		change = x
 	}
 	a, err := newSide(c.ck, change, PresetExact, c.crew)
 	if err != nil {

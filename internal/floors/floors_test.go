@@ -22,7 +22,7 @@ const (
 // floors are the packages from top to bottom (docs/design.md, section 3): each stands for itself and all below its path, and
 // may import what comes after it, and others of its own floor. "" is the root package alone.
 var floors = []string{
-	"tools", "cmd", "internal/app", "", "internal/engine", "internal/quality", "internal/load", "internal/gemma2", "internal/convert", "internal/checkpoint",
+	"tools", "cmd", "internal/app", "", "internal/engine", "internal/quality", "internal/equalise", "internal/load", "internal/gemma2", "internal/convert", "internal/checkpoint",
 	"internal/text", "internal/decode", "internal/compute", "internal/arch", "internal/mini",
 }
 

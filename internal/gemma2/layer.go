@@ -240,7 +240,7 @@ func (m *Model) capLogits(worker, lo, hi int) {
 	}
 }
 
-// see shows an intermediate result to a test.
+// see shows an intermediate result to who asked for it.
 func (m *Model) see(name string, layer int, r rows, n int) {
 	if m.probe != nil {
 		m.probe(name, layer, r, n)

@@ -64,7 +64,7 @@ type Model struct {
 	// Loop bodies and row makers, bound once so that a pass allocates nothing.
 	body  struct{ embed, rotate, attend, limit, read parallel.Body }
 	pre   struct{ first, attn, ffn, down, head func(t int) }
-	probe func(name string, layer int, r rows, n int) // for tests
+	probe func(name string, layer int, r rows, n int) // for tests, and for who watches a Walk
 }
 
 // New prepares a model. It keeps w, whose slices must stay valid until Close, and runs its loops on crew.

@@ -24,6 +24,7 @@ type Walk struct {
 	caches []*Cache
 	length []int
 	block  *offheap.Block
+	first  int  // of this pass' tokens
 	x      rows // residual stream of all tokens; after Norm the head's input
 	logits rows // MaxRows rows of HeadRows
 }
@@ -78,6 +79,19 @@ func (w *Walk) Embed(t int, row []float32) {
 	kernel.Scale(x, w.m.embedScale)
 }
 
+// Watch shows f what each layer multiplies with its matrices: the normed input of Q, K and V, or (ffn) that of gate and up, of every
+// token. x is valid during the call only.
+func (w *Walk) Watch(f func(ffn bool, token int, x []float32)) {
+	w.m.probe = func(name string, _ int, r rows, n int) {
+		if name != "input_norm" && name != "pre_ffn_norm" {
+			return
+		}
+		for t := range n {
+			f(name == "pre_ffn_norm", w.first+t, r.row(t)[:w.config.HiddenSize])
+		}
+	}
+}
+
 // Layer adds layer l to the residual stream of all tokens. layer is not kept.
 func (w *Walk) Layer(ctx context.Context, l int, layer *Layer) error {
 	m, kind := w.m, kindOf(w.config.Global[l])
@@ -117,6 +131,7 @@ func (w *Walk) Layer(ctx context.Context, l int, layer *Layer) error {
 // pass computes the layer of a kind for n tokens from first on, whose caches and positions are set.
 func (w *Walk) pass(kind, first, n int) error {
 	m, half := w.m, w.config.HeadDim/2
+	w.first = first
 	for t := range n {
 		copy(m.x.row(t), w.x.row(first+t))
 		angles(m.cos.row(t)[:half], m.sin.row(t)[:half], m.freq, m.rowPos[t])

@@ -12,7 +12,7 @@ import (
 type compareCmd struct {
 	A       string `arg:"" help:"The model to be compared with: mini, a folder, or a .gguf file."`
 	B       string `arg:"" help:"The model that stands for it, with the same vocabulary."`
-	Text    string `placeholder:"FILE" group:"Measure" help:"Text that both read. Default: a short one that is built in."`
+	Text    string `placeholder:"FILE" group:"Measure" help:"Text that both read; of FILE.jsonl conversations, a line {\"messages\": [...]} for each. Default: a short text that is built in."`
 	ExactA  bool   `group:"Measure" help:"Run A in float32 arithmetic (preset exact)."`
 	ExactB  bool   `group:"Measure" help:"Run B so."`
 	Threads int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
@@ -54,11 +54,13 @@ func (c *compareCmd) Run(ctx context.Context, env *Env) error {
 	}
 	if c.Text != "" {
 		var err error
-		if o.Text, err = readFile(c.Text, systemgemma.MaxCompareText); err != nil {
-			return fmt.Errorf("--text: %w", err)
+		if strings.HasSuffix(c.Text, ".jsonl") {
+			o.Conversations, err = readConversations(c.Text)
+		} else if o.Text, err = readFile(c.Text, systemgemma.MaxCompareText); err == nil && strings.TrimSpace(o.Text) == "" {
+			err = fmt.Errorf("%s is empty", c.Text)
 		}
-		if strings.TrimSpace(o.Text) == "" {
-			return fmt.Errorf("--text: %s is empty", c.Text)
+		if err != nil {
+			return fmt.Errorf("--text: %w", err)
 		}
 	}
 	status := env.waiting("comparing")
@@ -77,4 +79,30 @@ func (c *compareCmd) Run(ctx context.Context, env *Env) error {
 		tensorsText(&b, q.Tensors)
 	}
 	return write(env.Stdout, b.String())
+}
+
+// readConversations reads a file of lines {"messages": [...]}.
+func readConversations(path string) (list [][]systemgemma.Message, err error) {
+	text, err := readFile(path, systemgemma.MaxCompareText)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		var x struct {
+			Messages []systemgemma.Message `json:"messages"`
+		}
+		if err := decodeLine([]byte(line), &x); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+		list = append(list, x.Messages)
+	}
+	if list == nil {
+		return nil, fmt.Errorf("%s: want a line {\"messages\": [...]} for each conversation, found none", path)
+	}
+	return list, nil
 }

@@ -29,6 +29,8 @@ type convertCmd struct {
 	To             string          `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
 	SystemMode     chat.SystemMode `placeholder:"MODE" group:"Prompt" help:"How the file renders system prompts (see run --help). Default: what the source says."`
 	Template       string          `placeholder:"FILE" group:"Prompt" help:"Jinja chat template to store instead of the source's."`
+	Opt            int             `placeholder:"0|1" group:"Weights" help:"1: move large columns of activations into the weights (w8a8 and w8a8-gN), which lessens what rounding changes. Adapters don't fit such a file."`
+	Calibrate      string          `placeholder:"FILE.jsonl" group:"Weights" help:"Conversations whose activations --opt 1 looks at: a line {\"messages\": [...]} for each. Default: the built-in text."`
 	NoReport       bool            `group:"Measure" help:"Leave out the quality report, which compares the file with its source."`
 	Text           string          `placeholder:"FILE" group:"Measure" help:"Text of the report. Default: a short one that is built in."`
 	Report         string          `placeholder:"FILE.html" group:"Measure" help:"Also write the report as a page of its own."`
@@ -121,6 +123,19 @@ func (c *convertCmd) options() (*systemgemma.ConvertOptions, error) {
 	for flag, path := range map[string]string{"--card": c.Card, "--report": c.Report} {
 		if _, err := os.Stat(path); path != "" && err == nil && !c.Force {
 			return nil, fmt.Errorf("%s: %s exists already; choose another name (--force replaces it)", flag, path)
+		}
+	}
+	switch {
+	case c.Opt != 0 && c.Opt != 1:
+		return nil, usagef("--opt: want 0 or 1, found %d", c.Opt)
+	case c.Opt == 0 && c.Calibrate != "":
+		return nil, usagef("--calibrate: want --opt 1 beside it, which it is for")
+	}
+	o.Optimise = c.Opt == 1
+	if c.Calibrate != "" {
+		var err error
+		if o.Calibration, err = readConversations(c.Calibrate); err != nil {
+			return nil, fmt.Errorf("--calibrate: %w", err)
 		}
 	}
 	o.NoReport = c.NoReport

@@ -80,6 +80,34 @@ func TestConvertReportPageAndCard(t *testing.T) {
 	}
 }
 
+// --opt 1 says in the file what it did; adapters are refused then.
+func TestConvertOptimises(t *testing.T) {
+	dir := t.TempDir()
+	file, talk := filepath.Join(dir, "m.gguf"), filepath.Join(dir, "talk.jsonl")
+	if err := os.WriteFile(talk, []byte(`{"messages": [{"role": "user", "content": "What is the capital of France?"}, {"role": "assistant", "content": "Paris."}]}`+"\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, status := runCLI(t, "convert", "mini", "--opt", "1", "--calibrate", talk, "-o", file); status != 0 {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	if shown, _, _ := runCLI(t, "show", "-m", file); !strings.Contains(shown, "norms, by the text sha256 ") {
+		t.Errorf("show: found %s", shown)
+	}
+	if _, stderr, status := runCLI(t, "convert", file, "--lora", dir, "-o", filepath.Join(dir, "x.gguf")); status != 1 || !strings.Contains(stderr, "equalised") {
+		t.Errorf("an adapter: found status %d, %s", status, stderr)
+	}
+	for want, args := range map[int][][]string{
+		2: {{"--calibrate", talk}, {"--opt", "2"}},
+		1: {{"--opt", "1", "--type", "w8a8-rotated"}, {"--opt", "1", "--type", "bf16"}, {"--opt", "1", "--to", "gguf"}, {"--opt", "1", "--calibrate", file + ".none"}},
+	} {
+		for _, a := range args {
+			if _, stderr, status := runCLI(t, append([]string{"convert", "mini", "-o", filepath.Join(dir, "y.gguf")}, a...)...); status != want || stderr == "" {
+				t.Errorf("%v: want status %d and a message, found %d, %s", a, want, status, stderr)
+			}
+		}
+	}
+}
+
 // What a file says about itself stays in its cell.
 func TestCellsKeepMarkup(t *testing.T) {
 	var d cardData
