@@ -426,7 +426,7 @@ func outputPath(output, source, typ string, mixed, several bool) string {
 // provenance is what the file says about its making: nothing of this machine, no time, no path.
 func provenance(ck *checkpoint.Checkpoint, source, typ string, o *ConvertOptions) map[string]string {
 	const prefix = "systemgemma.provenance."
-	p := map[string]string{"tool": "systemgemma " + moduleVersion(), "type": typ, "base": cmp.Or(ck.Metadata[prefix+"base"], modelName(ck, source))}
+	p := map[string]string{"tool": "systemgemma " + moduleVersion(), "type": typ, "base": cmp.Or(ck.Metadata[prefix+"base"], ck.Metadata["general.name"], o.Name, sourceName(source))}
 	if license := cmp.Or(ck.Metadata[prefix+"license"], ck.Metadata["general.license"]); license != "" {
 		p["license"] = license
 	}

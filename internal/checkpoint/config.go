@@ -230,3 +230,12 @@ func (o object) metadata() map[string]string {
 	}
 	return m
 }
+
+// ParseConfig reads the hyperparameters of a config.json, and refuses what no checkpoint with it could run.
+func ParseConfig(data []byte) (arch.Config, error) {
+	var c Checkpoint
+	if _, err := c.parseConfig(data); err != nil {
+		return arch.Config{}, fmt.Errorf("config.json: %w", err)
+	}
+	return c.Config, nil
+}

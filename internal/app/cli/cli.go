@@ -28,7 +28,14 @@ type commands struct {
 	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine runs a model, and what bounds it."`
 	Convert  convertCmd  `cmd:"" help:"Make a file of the product's own format: int8, 4 bits, floats."`
 	Compare  compareCmd  `cmd:"" help:"Tell how far one model is from another: KL divergence, agreement, perplexity, tensors."`
-	Verify   verifyCmd   `cmd:"" help:"Compare a model file with its checksums."`
+	Pull     pullCmd     `cmd:"" help:"Get a model from a hub, and make it ready for this machine."`
+	List     listCmd     `cmd:"" help:"List the models of this machine."`
+	Copy     copyCmd     `cmd:"" name:"cp" help:"Give a model a second name."`
+	Remove   removeCmd   `cmd:"" name:"rm" help:"Remove models."`
+	Import   importCmd   `cmd:"" help:"Bring a file or folder into the store of models."`
+	Export   exportCmd   `cmd:"" help:"Copy a model out of the store."`
+	Prune    pruneCmd    `cmd:"" help:"Remove what interrupted work left behind."`
+	Verify   verifyCmd   `cmd:"" help:"Compare a model with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 
 	Config     configCmd     `cmd:"" help:"Show the settings that files and the environment make."`
@@ -39,15 +46,6 @@ type commands struct {
 
 const description = "Gemma 2 with system prompts, on the machine you own."
 
-const shortHelp = description + `
-
-Try:
-  systemgemma run --system "Talk like a pirate." "What is the capital of France?"
-  systemgemma run               # a chat; /help in it lists its commands
-  systemgemma doctor            # this computer, and models in this folder
-  systemgemma --help            # all commands
-`
-
 // literal are the arguments of run after --: prompt, whatever they look like.
 type literal []string
 
@@ -56,7 +54,7 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	env = env.safe()
 	env.settings = newSettings(env)
 	if len(args) == 0 {
-		return status(env, write(env.Stdout, shortHelp))
+		return status(env, write(env.Stdout, overview(env)))
 	}
 	args = familiar(args)
 	ctx, cancel := context.WithCancel(ctx)

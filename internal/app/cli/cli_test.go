@@ -9,7 +9,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// childVariable makes this test binary the program, for tests that kill it or run it beside others.
+const childVariable = "TEST_SYSTEMGEMMA_CHILD"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(Main(context.Background(), os.Args[1:], Process()))
+	}
 	testscript.Main(m, map[string]func(){
 		"systemgemma": func() { os.Exit(Main(context.Background(), os.Args[1:], Process())) },
 	})
@@ -17,8 +23,30 @@ func TestMain(m *testing.M) {
 
 // Each script in testdata is a success, a wrong use and a hostile input of one command, as a shell sees it.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+	files, err := testModels(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := map[string]func(*testscript.TestScript, bool, []string){
+		// hub down: from now on the hub answers 503.
+		"hub": func(ts *testscript.TestScript, neg bool, args []string) {
+			if len(args) != 1 || args[0] != "down" || neg {
+				ts.Fatalf("usage: hub down")
+			}
+			h := ts.Value("hub").(*testHub)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.down = true
+		},
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, Cmds: commands, Setup: func(e *testscript.Env) error {
 		e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a -race build takes a second
+		hub := startTestHub(files)
+		e.Defer(hub.Close)
+		e.Values["hub"] = hub
+		e.Setenv("HF_ENDPOINT", hub.URL)
+		e.Setenv("HF_HOME", filepath.Join(e.WorkDir, "hf-home"))
+		e.Setenv("SYSTEMGEMMA_HOME", filepath.Join(e.WorkDir, "home"))
 		models, err := filepath.Abs(filepath.Join("testdata", "models"))
 		e.Setenv("MODELS", models)
 		return err

@@ -47,10 +47,13 @@ func (c *compareCmd) Run(ctx context.Context, env *Env) error {
 	if c.ExactB {
 		o.PresetB = systemgemma.PresetExact
 	}
-	for _, name := range []string{c.A, c.B} {
-		if err := checkModel(name); err != nil {
+	var paths [2]string
+	for i, name := range []string{c.A, c.B} {
+		m, err := resolve(env, name)
+		if err != nil {
 			return err
 		}
+		paths[i] = m.path
 	}
 	if c.Text != "" {
 		var err error
@@ -65,7 +68,7 @@ func (c *compareCmd) Run(ctx context.Context, env *Env) error {
 	}
 	status := env.waiting("comparing")
 	o.Progress = func(done, total int) { status.Set("comparing: %d %%", 100*done/total) }
-	q, err := systemgemma.Compare(ctx, c.A, c.B, o)
+	q, err := systemgemma.Compare(ctx, paths[0], paths[1], o)
 	status.Stop()
 	if err != nil {
 		return err

@@ -64,12 +64,13 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	if err := checkModel(c.Source); err != nil {
+	source, err := resolve(env, c.Source)
+	if err != nil {
 		return err
 	}
 	o.Warn = func(text string) { _ = warn(env, []string{text}) } // stderr is gone: nowhere to tell
 	if c.DryRun {
-		r, err := systemgemma.PlanConvert(ctx, c.Source, o)
+		r, err := systemgemma.PlanConvert(ctx, source.path, o)
 		if err != nil {
 			return hint(err)
 		}
@@ -78,7 +79,7 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 	p := newConvertProgress(env, c.Source)
 	o.Progress = p.tell
 	o.ReportProgress = func(done, total int) { p.status.Set("measuring the quality: %d %%", 100*done/total) }
-	r, err := systemgemma.Convert(ctx, c.Source, o)
+	r, err := systemgemma.Convert(ctx, source.path, o)
 	p.status.Stop()
 	if err != nil {
 		return errors.Join(c.kept(env, &r), hint(err))

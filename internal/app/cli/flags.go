@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -23,7 +22,7 @@ const (
 
 // modelFlag names a model.
 type modelFlag struct {
-	Model string `short:"m" placeholder:"MODEL" group:"Model" help:"mini (the default: the embedded model), a folder, or a .gguf file."`
+	Model string `short:"m" placeholder:"MODEL" group:"Model" help:"mini (the default: the embedded model), a name of systemgemma list, a folder, or a .gguf file."`
 }
 
 // textFlags say how text becomes a prompt.
@@ -110,34 +109,27 @@ func options(t textFlags, e engineFlags) (*systemgemma.Options, error) {
 	return o, nil
 }
 
-// checkModel explains what a model's name may be when name is none.
-func checkModel(name string) error {
-	if name == "" || name == systemgemma.Mini {
-		return nil
-	}
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("model %q: want mini, a folder or a .gguf file; nothing of that name is here (quote a prompt of several words)", name)
-	}
-	return nil // other errors are told by opening
-}
-
-// open opens a model by f, which may take long.
+// open opens the model that name means here by f, which may take long.
 func open[T any](ctx context.Context, env *Env, name string, o *systemgemma.Options, f func(string, *systemgemma.Options) (T, error)) (T, error) {
 	var none T
-	if name == "" {
-		s, _, err := env.settings.get(env.command, "model")
-		if err != nil {
-			return none, err
-		}
-		if name = s.Value; checkModel(name) != nil {
-			return none, fmt.Errorf("%w (model comes from %s)", checkModel(name), s.From)
-		}
-	}
-	if err := checkModel(name); err != nil {
+	m, err := resolve(env, name)
+	if err != nil {
 		return none, err
 	}
+	if m.mode != "" && (o == nil || o.SystemMode == "" && o.Template == "") {
+		with := systemgemma.Options{}
+		if o != nil {
+			with = *o
+		}
+		with.SystemMode = m.mode
+		o = &with
+	}
 	defer env.waiting("opening " + name).Stop()
-	return await(ctx, func() (T, error) { return f(name, o) })
+	x, err := await(ctx, func() (T, error) { return f(m.path, o) })
+	if err == nil && m.model != nil {
+		m.store.SetUsed(m.path)
+	}
+	return x, err
 }
 
 // readFile reads a text file of at most limit bytes.

@@ -92,7 +92,7 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 		return r, usagef("--ignore-eos: want no format beside it: an answer ends where its format does")
 	}
 	var words []string
-	if r.model, words, err = c.split(after); err != nil {
+	if r.model, words, err = c.split(env, after); err != nil {
 		return r, err
 	}
 	if err := c.checkUse(r.system, words); err != nil {
@@ -120,14 +120,14 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 		return r, usagef("run: want a prompt as argument or on standard input, found none")
 	}
 	if r.model != c.Model && len(words) == 0 {
-		note := fmt.Sprintf("%s exists, so it is the model; systemgemma run -- %q takes it as a prompt\n", r.model, r.model)
+		note := fmt.Sprintf("%s is here, so it is the model; systemgemma run -- %q takes it as a prompt\n", r.model, r.model)
 		err = write(env.Stderr, note)
 	}
 	return r, err
 }
 
 // split tells the model from the prompt.
-func (c *runCmd) split(after literal) (model string, words []string, err error) {
+func (c *runCmd) split(env *Env, after literal) (model string, words []string, err error) {
 	switch n := len(c.Args); {
 	case c.Model != "":
 		return c.Model, append(slices.Clone(c.Args), after...), nil
@@ -139,7 +139,7 @@ func (c *runCmd) split(after literal) (model string, words []string, err error) 
 		return c.Args[0], c.Args[1:], nil
 	case n > 1:
 		return "", nil, usagef("run: want PROMPT or MODEL PROMPT, found %d arguments; quote a prompt of several words", n+len(after))
-	case n == 1 && exists(c.Args[0]):
+	case n == 1 && isModel(env, c.Args[0]):
 		return c.Args[0], nil, nil
 	}
 	return "", c.Args, nil

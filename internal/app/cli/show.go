@@ -7,12 +7,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/models"
 )
 
 // showCmd is `systemgemma show`.
 type showCmd struct {
+	Name string `arg:"" optional:"" help:"The model; the same as -m."`
 	modelFlag
 	Tensors bool `group:"Output" help:"List all tensors."`
 	JSON    bool `name:"json" group:"Output" help:"Write one JSON object with all there is."`
@@ -23,15 +26,30 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 	if c.JSON && c.Tensors {
 		return usagef("--tensors: want no --json beside it, which lists them anyway")
 	}
+	switch {
+	case c.Name != "" && c.Model != "":
+		return usagef("show: want MODEL or -m, found both")
+	case c.Name != "":
+		c.Model = c.Name
+	}
 	i, err := open(ctx, env, c.Model, nil, systemgemma.Describe)
 	if err != nil {
 		return err
 	}
+	m, err := resolve(env, c.Model)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
-		return writeJSON(env, i)
+		return writeJSON(env, struct {
+			systemgemma.Info
+			Stored  *models.Model   `json:"stored,omitempty"`
+			Licence *models.Licence `json:"accepted_terms,omitempty"`
+		}{i, m.model, m.licence()})
 	}
 	var b strings.Builder
 	showModel(&b, &i)
+	showStored(&b, env, &m)
 	showText(&b, &i)
 	showMetadata(&b, &i)
 	if i.Quality != nil {
@@ -45,6 +63,41 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 		showTensors(&b, i.Tensors)
 	}
 	return write(env.Stdout, b.String())
+}
+
+// licence is the acceptance of the model's terms, nil if there is none.
+func (f *found) licence() *models.Licence {
+	if f.model == nil {
+		return nil
+	}
+	name := f.model.Name
+	if o := f.model.Origin; o != nil && models.CheckName(o.Source) == nil {
+		name = o.Source // of a copy too
+	}
+	return f.store.Licence(name)
+}
+
+// showStored tells what the store knows of a model.
+func showStored(b *strings.Builder, env *Env, f *found) {
+	m := f.model
+	if m == nil {
+		return
+	}
+	field(b, "stored", "%s, %s", m.ID(), homePath(env, m.Path))
+	if o := m.Origin; o != nil {
+		from := o.Source
+		if o.File != "" {
+			from += "/" + o.File
+		}
+		if o.Commit != "" {
+			from += " at " + o.Commit
+		}
+		field(b, "from", "%s, %s", from, o.Made.Format(time.DateOnly))
+	}
+	if l := f.licence(); l != nil {
+		field(b, "terms", "%s, accepted %s (%s)", l.URL, l.Date.Format(time.DateOnly), l.By)
+	}
+	field(b, "last used", "%s", ago(m.Used, time.Now()))
 }
 
 // field is one line of a description.

@@ -6,26 +6,47 @@ import (
 	"os"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub/download"
 )
 
-// verifyCmd is `systemgemma verify FILE`.
+// verifyCmd is `systemgemma verify MODEL`.
 type verifyCmd struct {
-	File string `arg:"" help:"A .gguf file that this program wrote."`
+	File string `arg:"" help:"A name of systemgemma list, or a .gguf file that this program wrote."`
+	JSON bool   `name:"json" group:"Output" help:"Write path, size and what was compared as JSON."`
 }
 
-// Run compares all bytes with their checksums.
+// Run compares all bytes with their checksums: those in the file, or for a file that was stored as it came the hub's.
 func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
-	info, err := os.Stat(c.File)
+	m, err := resolve(env, c.File)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(m.path)
 	if err != nil {
 		return err
 	}
 	status := env.waiting("verifying " + c.File)
-	err = systemgemma.Verify(ctx, c.File, func(done, total int64) {
-		status.Set("verifying %s: %s of %s", c.File, size(done), size(total))
-	})
+	with := "checksums in the file"
+	if m.model != nil && m.model.Origin != nil && m.model.Origin.SHA256 != "" {
+		with = "SHA-256 of " + m.model.Origin.Hub
+		_, err = await(ctx, func() (struct{}, error) {
+			return struct{}{}, download.Sum{Kind: "SHA-256", Hex: m.model.Origin.SHA256}.CheckFile(m.path)
+		})
+	} else {
+		err = systemgemma.Verify(ctx, m.path, func(done, total int64) {
+			status.Set("verifying %s: %s of %s", c.File, size(done), size(total))
+		})
+	}
 	status.Stop()
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
+	}
+	if c.JSON {
+		return writeJSON(env, struct {
+			Path  string `json:"path"`
+			Bytes int64  `json:"bytes"`
+			With  string `json:"compared_with"`
+		}{m.path, info.Size(), with})
 	}
 	return write(env.Stdout, fmt.Sprintf("%s: all checksums hold (%s)\n", c.File, size(info.Size())))
 }

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+)
+
+// testHub is a hub on this machine with honest answers: repositories of files, and some that it refuses.
+type testHub struct {
+	*httptest.Server
+	files map[string]map[string][]byte // by repository and name
+
+	mu    sync.Mutex
+	slow  time.Duration // before every 64 KiB of a large file
+	down  bool
+	gets  map[string]int // of files from their first byte, by repository/name
+	bytes int64          // of bodies
+}
+
+// testModels are what the hub of these tests holds: Mini as others publish models, and as GGUF files.
+func testModels(dir string) (map[string]map[string][]byte, error) {
+	folder := filepath.Join(dir, "hf")
+	for _, o := range []systemgemma.ConvertOptions{
+		{Output: folder, To: "safetensors", Types: []string{"bf16"}},
+		{Output: filepath.Join(dir, "mini-Q8_0.gguf"), To: "gguf", Types: []string{"q8_0"}},
+		{Output: filepath.Join(dir, "mini-F16.gguf"), To: "gguf", Types: []string{"f16"}},
+	} {
+		if _, err := systemgemma.Convert(context.Background(), systemgemma.Mini, &o); err != nil {
+			return nil, err
+		}
+	}
+	read := func(paths ...string) (map[string][]byte, error) {
+		files := map[string][]byte{}
+		for _, p := range paths {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return nil, err
+			}
+			files[filepath.Base(p)] = b
+		}
+		return files, nil
+	}
+	all, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		return nil, err
+	}
+	model, err := read(all...)
+	if err != nil {
+		return nil, err
+	}
+	ggufs, err := read(filepath.Join(dir, "mini-Q8_0.gguf"), filepath.Join(dir, "mini-F16.gguf"))
+	if err != nil {
+		return nil, err
+	}
+	licensed := map[string][]byte{"LICENSE": []byte("Do as you like.\n")}
+	for name, b := range model {
+		licensed[name] = b
+	}
+	return map[string]map[string][]byte{
+		"google/gemma-2-2b-it": model, "owner/mini-GGUF": ggufs, "owner/licensed": licensed,
+		"owner/pickled": {"config.json": model["config.json"], "pytorch_model.bin": []byte("PK")},
+		"owner/other":   {"config.json": []byte(`{"model_type": "llama"}`), "model.safetensors": make([]byte, 64)},
+		"owner/gated":   model,
+	}, nil
+}
+
+func startTestHub(files map[string]map[string][]byte) *testHub {
+	h := &testHub{files: files, gets: map[string]int{}}
+	h.Server = httptest.NewServer(h)
+	return h
+}
+
+func hubCommit(repo string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(repo))) }
+
+func refuse(w http.ResponseWriter, status int, code, text string) {
+	w.Header().Set("X-Error-Code", code)
+	w.Header().Set("X-Error-Message", text)
+	w.WriteHeader(status)
+}
+
+func (h *testHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	down, slow := h.down, h.slow
+	h.mu.Unlock()
+	if down {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/api/models/"), "/")
+	parts := strings.SplitN(path, "/", 5) // owner, name, revision|tree|resolve, COMMIT, file
+	if len(parts) < 4 {
+		refuse(w, http.StatusNotFound, "RepoNotFound", "no such page")
+		return
+	}
+	repo := parts[0] + "/" + parts[1]
+	files, ok := h.files[repo]
+	commit := hubCommit(repo)
+	switch {
+	case parts[1] == "private":
+		refuse(w, http.StatusUnauthorized, "", "Invalid credentials in Authorization header")
+		return
+	case !ok:
+		refuse(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
+		return
+	case parts[3] != "main" && parts[3] != commit:
+		refuse(w, http.StatusNotFound, "RevisionNotFound", "Invalid rev id: "+parts[3])
+		return
+	}
+	switch parts[2] {
+	case "revision":
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": repo, "sha": commit, "siblings": []any{}})
+	case "tree":
+		list := []map[string]any{}
+		for name, b := range files {
+			list = append(list, map[string]any{"type": "file", "path": name, "size": len(b), "oid": strings.Repeat("a", 40),
+				"lfs": map[string]any{"oid": fmt.Sprintf("%x", sha256.Sum256(b)), "size": len(b), "pointerSize": 130}})
+		}
+		_ = json.NewEncoder(w).Encode(list)
+	case "resolve":
+		if parts[1] == "gated" {
+			refuse(w, http.StatusForbidden, "GatedRepo", "Access to model owner/gated is restricted")
+			return
+		}
+		h.file(w, r, repo, parts[4], commit, slow)
+	}
+}
+
+func (h *testHub) file(w http.ResponseWriter, r *http.Request, repo, name, commit string, slow time.Duration) {
+	b, ok := h.files[repo][name]
+	if !ok {
+		refuse(w, http.StatusNotFound, "EntryNotFound", "Entry not found")
+		return
+	}
+	from := 0
+	w.Header().Set("X-Repo-Commit", commit)
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(b)))
+	if v := r.Header.Get("Range"); v != "" {
+		a, _, _ := strings.Cut(strings.TrimPrefix(v, "bytes="), "-")
+		from, _ = strconv.Atoi(a)
+		from = min(max(from, 0), len(b))
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(b)-1, len(b)))
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)-from))
+	if from > 0 {
+		w.WriteHeader(http.StatusPartialContent)
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	h.mu.Lock()
+	if from == 0 {
+		h.gets[repo+"/"+name]++
+	}
+	h.mu.Unlock()
+	const step = 64 << 10
+	for at := from; at < len(b); at += step {
+		n, err := w.Write(b[at:min(at+step, len(b))])
+		h.mu.Lock()
+		h.bytes += int64(n)
+		h.mu.Unlock()
+		if err != nil {
+			return
+		}
+		if slow > 0 {
+			w.(http.Flusher).Flush()
+			time.Sleep(slow)
+		}
+	}
+}

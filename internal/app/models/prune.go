@@ -1,0 +1,70 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Leftover is a file that interrupted work left in the store.
+type Leftover struct {
+	Model string `json:"model"`
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Leftovers lists what interrupted work left: files that are no models.
+func (s Store) Leftovers() ([]Leftover, error) {
+	left := []Leftover{}
+	files, err := filepath.Glob(filepath.Join(escapeGlob(s.Home), "models", "*", "*", "*"))
+	for _, path := range files {
+		info, err := os.Lstat(path)
+		base := filepath.Base(path)
+		ours := strings.HasSuffix(base, ".partial") || strings.HasSuffix(base, ".journal") || strings.HasSuffix(base, "-partial") ||
+			strings.HasPrefix(base, ".") && (strings.HasSuffix(base, ".tmp") || strings.HasSuffix(base, ".gguf"))
+		if err != nil || !info.Mode().IsRegular() || !ours {
+			continue // what a person put there stays
+		}
+		dir := filepath.Dir(path)
+		left = append(left, Leftover{filepath.Base(filepath.Dir(dir)) + "/" + filepath.Base(dir), path, info.Size()})
+	}
+	return left, err
+}
+
+// patience is how long Prune waits for a model's lock before it leaves the model alone.
+const patience = 100 * time.Millisecond
+
+// Prune removes leftovers, but those of a model that a process works on, and what is remembered of files that are gone.
+func (s Store) Prune(ctx context.Context, left []Leftover) (removed []Leftover, busy []string, err error) {
+	removed = []Leftover{}
+	locked := map[string]bool{} // by model; false: busy
+	for _, l := range left {
+		free, seen := locked[l.Model]
+		if !seen {
+			soon, cancel := context.WithTimeout(ctx, patience)
+			unlock, lockErr := s.Lock(soon, l.Model, nil)
+			cancel()
+			if free = lockErr == nil; free {
+				defer unlock()
+			} else if busy = append(busy, l.Model); ctx.Err() != nil {
+				return removed, busy, ctx.Err()
+			}
+			locked[l.Model] = free
+		}
+		if !free {
+			continue
+		}
+		if removeErr := os.Remove(l.Path); removeErr == nil {
+			removed = append(removed, l)
+			_, _ = os.Remove(filepath.Dir(l.Path)), os.Remove(filepath.Dir(filepath.Dir(l.Path))) // only if they are empty
+		} else if !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+	}
+	_, forgetErr := Verified{s}.Prune()
+	return removed, busy, errors.Join(err, forgetErr)
+}
