@@ -119,6 +119,37 @@ func TestMulGroupsEqualReference(t *testing.T) {
 	})
 }
 
+// TestMulGroupsExtremes has the largest sums that a step can have, with one sign: drawn values cancel each other.
+func TestMulGroupsExtremes(t *testing.T) {
+	for _, set := range available()[1:] {
+		for _, w := range []byte{0xff, 0x80, 0x7f, 0x00} {
+			for _, a := range []byte{0x7f, 0x81} {
+				for _, tokens := range []int{1, 2, 3, 16} {
+					for _, step := range []int{32, 64, 512} {
+						for kind := range 4 {
+							c := newGroupCase(lcg(uint64(kind)), kind%2 == 0, true, kind > 1, true, step, 1, 2, tokens, 16)
+							for i := range c.w {
+								c.w[i] = w
+							}
+							for i := range c.values {
+								c.values[i] = a
+							}
+							p := GroupPanel{Values: c.values, Words: c.words, Width: c.width, Step: step}
+							for i := range c.steps * c.width {
+								p.setWords(i/c.width, i%c.width, 0.5)
+							}
+							same := func(b []byte) []byte { return b }
+							if !sameBits(c.run(set, same, c.words), c.run(&reference, same, c.words)) {
+								t.Errorf("%s: weights %#x, activations %#x, %d tokens, step %d, kind %d differ from the reference", set.name, w, a, tokens, step, kind)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestQuantizeBlocksEqualsReference(t *testing.T) {
 	eachSet(t, func(t *rapid.T, set *table) {
 		n, width := 32*rapid.IntRange(1, 6).Draw(t, "blocks"), []int{1, 2, 4, 8, 16}[rapid.IntRange(0, 4).Draw(t, "width")]

@@ -76,6 +76,10 @@ same:                            \
 	SHLQ $2, BX            // BX = bytes of a row of words, and of a tile's activations
 	MOVQ mins+32(FP), R11
 	SETUP
+#ifdef WIDE
+	CMPQ BX, $16
+	JCC  wide
+#endif
 	MOVQ $0, 0(SP)
 	MOVQ $0, 8(SP)
 
@@ -112,6 +116,7 @@ nomins:
 	JCS   one
 	JEQ   two
 
+#ifndef WIDE
 four:
 	BEGIN(0, Y0)
 	BEGIN(4, Y1)
@@ -169,6 +174,7 @@ rows:
 	CMPQ 0(SP), AX
 	JCS  pass
 	JMP  done
+#endif
 
 two:
 	BEGIN(0, Y0)
@@ -259,3 +265,7 @@ next1:
 done:
 	VZEROUPPER
 	RET
+
+#ifdef WIDE
+#include "mul_group_wide_avx2_amd64.h"
+#endif

@@ -32,6 +32,50 @@
 	VPMADDWD     Y13, Y12, Y12; \
 	VPADDD       Y12, acc, acc
 
+#define WIDE
+#define TILEBYTES 64
+
+// Y15 = 1 in each 16 bits.
+#define WIDESETUP \
+	VPCMPEQW Y15, Y15, Y15; \
+	VPABSW   Y15, Y15
+
+// TOKEN adds a tile, magnitudes in Y8 and Y9, times the token at off(R8). Weights in memory are the signs.
+#define TOKEN(off, lo, hi, x, y) \
+	VPBROADCASTD off(R8), y;    \
+	VPSIGNB      (R13), y, x;   \
+	VPSIGNB      32(R13), y, y; \
+	VPMADDUBSW   x, Y8, x;      \
+	VPMADDUBSW   y, Y9, y;      \
+	VPMADDWD     Y15, x, x;     \
+	VPMADDWD     Y15, y, y;     \
+	VPADDD       x, lo, lo;     \
+	VPADDD       y, hi, hi
+
+#define SUMS \
+	VPXOR  Y0, Y0, Y0;           \
+	VPXOR  Y1, Y1, Y1;           \
+	VPXOR  Y2, Y2, Y2;           \
+	VPXOR  Y3, Y3, Y3;           \
+	VPXOR  Y4, Y4, Y4;           \
+	VPXOR  Y5, Y5, Y5;           \
+	VPXOR  Y6, Y6, Y6;           \
+	VPXOR  Y7, Y7, Y7;           \
+	LEAQ   (DX)(DI*1), R8;       \
+	MOVQ   SI, R13;              \
+	MOVQ   stepTiles+80(FP), AX; \
+tiles:                           \
+	VPABSB (R13), Y8;            \
+	VPABSB 32(R13), Y9;          \
+	TOKEN(0, Y0, Y1, Y10, Y11);  \
+	TOKEN(4, Y2, Y3, Y12, Y13);  \
+	TOKEN(8, Y4, Y5, Y10, Y11);  \
+	TOKEN(12, Y6, Y7, Y12, Y13); \
+	ADDQ   $64, R13;             \
+	ADDQ   BX, R8;               \
+	DECQ   AX;                   \
+	JNZ    tiles
+
 // for s := range steps { for t := range tokens { for r := range 16 {
 //	for k := range 4*stepTiles { sum += w[k of s][r] * int32(int8(panel[k of s][t])) }
 //	acc[t][r] = fma(float32(sum), scales[s/groupSteps][r]*words[s][0][t], acc[t][r])
@@ -39,5 +83,5 @@
 // for t := range tokens { for r := range 16 { out[t*outStride+r] = acc[t][r] * aScale[t] } }
 //
 // func mulW8GAVX2(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
-TEXT ·mulW8GAVX2(SB), NOSPLIT, $16-112
+TEXT ·mulW8GAVX2(SB), 0, $1280-112
 #include "mul_group_avx2_amd64.h"
