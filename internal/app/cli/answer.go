@@ -19,6 +19,9 @@ type answer struct {
 	hasText  bool // the model has a tokenizer
 	load     time.Duration
 	warnings []string
+	piece    func(id int32) string
+	steps    []steps // with --explain --json
+	told     int     // tokens explained
 }
 
 // answerJSON is what run --json writes (docs/design.md section 9).
@@ -33,6 +36,12 @@ type answerJSON struct {
 	Seed         uint64   `json:"seed"` // 0: greedy
 	Warnings     []string `json:"warnings"`
 	Cut          bool     `json:"cut"` // it has only a part of the format that it was held to
+
+	Logprobs          []float64                    `json:"logprobs,omitempty"` // of ids, with --logprobs
+	TopLogprobs       [][]systemgemma.TokenLogprob `json:"top_logprobs,omitempty"`
+	PromptLogprobs    []float64                    `json:"prompt_logprobs,omitempty"` // of prompt_ids after the first
+	PromptTopLogprobs [][]systemgemma.TokenLogprob `json:"prompt_top_logprobs,omitempty"`
+	Explain           []steps                      `json:"explain,omitempty"`
 }
 
 type counts struct {
@@ -54,6 +63,11 @@ func (a *answer) run(env *Env, events iter.Seq2[systemgemma.Event, error]) error
 	if shown != nil || result == nil {
 		return errors.Join(shown, err)
 	}
+	return errors.Join(a.show(env, result), err)
+}
+
+// show writes what there is besides the text.
+func (a *answer) show(env *Env, result *systemgemma.Result) (shown error) {
 	result.Warnings = append(slices.Clone(a.warnings), result.Warnings...)
 	if a.command.JSON {
 		shown = a.json(env, result)
@@ -63,7 +77,7 @@ func (a *answer) run(env *Env, events iter.Seq2[systemgemma.Event, error]) error
 	if a.command.Stats {
 		shown = errors.Join(shown, a.stats(env, result))
 	}
-	return errors.Join(shown, cut(result), err)
+	return errors.Join(shown, cut(result))
 }
 
 func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (result *systemgemma.Result, err, shown error) {
@@ -72,6 +86,12 @@ func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (r
 	last := "\n"
 	for e, eventErr := range events {
 		result, err = e.Result, eventErr
+		if a.command.Explain > 0 {
+			if shown = a.explain(env, e); shown != nil {
+				return result, err, shown
+			}
+			continue
+		}
 		if e.Text == "" || a.command.JSON {
 			continue
 		}
@@ -87,6 +107,21 @@ func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (r
 	return result, err, shown
 }
 
+// explain shows a token's steps, or keeps them for the JSON object.
+func (a *answer) explain(env *Env, e systemgemma.Event) error {
+	switch {
+	case e.Steps == nil:
+		return nil
+	case a.command.JSON:
+		a.steps = append(a.steps, steps{e.ID, a.piece(e.ID), e.Steps})
+		return nil
+	}
+	a.told++
+	var b strings.Builder
+	tellSteps(&b, a.told, e, a.piece)
+	return write(env.Stdout, b.String())
+}
+
 func (a *answer) json(env *Env, r *systemgemma.Result) error {
 	out := answerJSON{
 		IDs: list(r.IDs), PromptIDs: list(r.PromptIDs), FinishReason: string(r.FinishReason), Seed: r.Seed, Warnings: list(r.Warnings), Cut: r.Cut,
@@ -96,6 +131,13 @@ func (a *answer) json(env *Env, r *systemgemma.Result) error {
 	if a.hasText {
 		out.Text = &r.Text
 	}
+	if a.command.Logprobs != nil {
+		out.Logprobs, out.TopLogprobs = r.Logprobs, r.Top
+	}
+	if a.command.PromptLogprobs {
+		out.PromptLogprobs, out.PromptTopLogprobs = r.PromptLogprobs, r.PromptTop
+	}
+	out.Explain = a.steps
 	if r.Stop != "" {
 		out.Stop = &r.Stop
 	}

@@ -38,6 +38,7 @@ type commands struct {
 	Verify   verifyCmd   `cmd:"" help:"Compare a model with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 
+	Watermark  watermarkCmd  `cmd:"" help:"Tell whether a text was marked by run --watermark-keys."`
 	Config     configCmd     `cmd:"" help:"Show the settings that files and the environment make."`
 	Completion completionCmd `cmd:"" help:"Write the completion script of a shell."`
 	Man        manCmd        `cmd:"" help:"Write the manual pages."`

@@ -21,12 +21,13 @@ type runCmd struct {
 	systemFlags
 	textFlags
 	chat.Options
+	detailFlags
 	engineFlags
 	loraFlags
 	formatFlags
 	Raw   bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
 	IDs   idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
-	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop, cut."`
+	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop, cut; logprobs and steps where asked for."`
 	Stats bool   `group:"Output" help:"Tell load time, time to first token, speeds and peak memory on stderr."`
 	Plain bool   `group:"Output" help:"Chat line by line, without cursor control. Reads one input a line from a pipe, too."`
 }
@@ -69,7 +70,10 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if r.chat {
 		return c.chat(ctx, env, i, m, r, warnings)
 	}
-	a := answer{command: c, hasText: m.Info().Vocabulary > 0, load: time.Since(start), warnings: warnings}
+	a := answer{command: c, hasText: m.Info().Vocabulary > 0, load: time.Since(start), warnings: warnings, piece: m.Piece}
+	if c.N > 1 || c.BestOf > 0 {
+		return c.several(ctx, env, m, r, &a)
+	}
 	return a.run(env, c.events(ctx, m, r))
 }
 
@@ -97,6 +101,16 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	}
 	if err := c.checkUse(r.system, words); err != nil {
 		return r, err
+	}
+	system, err := c.detailFlags.apply(&c.Options)
+	if err != nil {
+		return r, err
+	}
+	if system != "" && r.system == "" && !c.Raw && c.IDs == nil {
+		r.system = system
+		if err := write(env.Stderr, fmt.Sprintf("mode %s: the system prompt is %q\n", c.Mode, system)); err != nil {
+			return r, err
+		}
 	}
 	r.prompt = strings.Join(words, " ")
 	if c.IDs != nil {
@@ -153,6 +167,9 @@ func exists(path string) bool {
 // checkUse refuses options that would be ignored.
 func (c *runCmd) checkUse(system string, words []string) error {
 	bare := c.Raw || c.IDs != nil
+	if err := c.detailFlags.check(c.JSON); err != nil {
+		return err
+	}
 	switch {
 	case c.IDs != nil && len(words) > 0:
 		return usagef("--ids: want no prompt beside it, found %q", words[0])
@@ -176,27 +193,51 @@ func (c *runCmd) checkText(m *systemgemma.Model) error {
 	return nil
 }
 
-// events starts the answer.
-func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
+// options are those of one answer.
+func (c *runCmd) options(m *systemgemma.Model, r request) *systemgemma.GenerateOptions {
 	o := c.Generate(m.DefaultSampling())
 	o.Adapters, o.Format = r.adapters, r.format
-	switch {
-	case c.IDs != nil:
-		return m.Generate(ctx, systemgemma.Prompt{IDs: c.IDs}, &o)
-	case c.Raw:
-		return m.Generate(ctx, systemgemma.Prompt{Text: r.prompt, Special: true}, &o)
-	}
+	c.detailFlags.generate(&o)
+	return &o
+}
+
+// messages are the conversation that is to be answered.
+func (r *request) messages() []systemgemma.Message {
 	messages := []systemgemma.Message{{Role: "user", Content: r.prompt}}
 	if r.system != "" {
 		messages = append([]systemgemma.Message{{Role: "system", Content: r.system}}, messages...)
 	}
-	return m.Chat(ctx, messages, &systemgemma.ChatOptions{GenerateOptions: o})
+	return messages
+}
+
+// bare is the prompt when no template is used.
+func (c *runCmd) bare(r request) systemgemma.Prompt {
+	return systemgemma.Prompt{IDs: c.IDs, Text: r.prompt, Special: true}
+}
+
+// events starts the answer.
+func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
+	if c.IDs != nil || c.Raw {
+		return m.Generate(ctx, c.bare(r), c.options(m, r))
+	}
+	return m.Chat(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *c.options(m, r)})
+}
+
+// results are n answers.
+func (c *runCmd) results(ctx context.Context, m *systemgemma.Model, r request, n int) ([]systemgemma.Result, error) {
+	if c.IDs != nil || c.Raw {
+		return m.GenerateN(ctx, c.bare(r), c.options(m, r), n)
+	}
+	return m.ChatN(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *c.options(m, r)}, n)
 }
 
 // chat runs a conversation until the user leaves it.
 func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgemma.Model, r request, warnings []string) error {
 	if c.JSON || c.Raw {
 		return usagef("--json, --raw: want a prompt; a chat has none")
+	}
+	if c.N > 1 || c.BestOf > 0 || c.Explain > 0 {
+		return usagef("--n, --best-of, --explain: want a prompt; a chat has none")
 	}
 	if err := warn(env, warnings); err != nil {
 		return err

@@ -23,7 +23,9 @@ type Options struct {
 	FrequencyPenalty  *float64 `json:"frequency_penalty,omitempty" placeholder:"X" group:"Sampling" help:"Subtract X from a token's logit for each time it occurred. 0 is off."`
 	PenaltyWindow     *int     `json:"penalty_window,omitempty" placeholder:"N" group:"Sampling" help:"Let penalties see the last N tokens. 0 is all."`
 	Seed              *uint64  `json:"seed,omitempty" placeholder:"N" group:"Sampling" help:"Random numbers to sample with: the same seed gives the same answer on every machine. 0 draws one."`
+	Samplers          `embed:""`
 	MaxTokens         int      `json:"max_tokens,omitempty" placeholder:"N" group:"Answer" help:"End the answer after N tokens. 0 leaves it to the model and its context."`
+	MinTokens         int      `json:"min_tokens,omitempty" placeholder:"N" group:"Answer" help:"Keep end tokens away for N tokens."`
 	Stop              []string `json:"stop,omitempty" sep:"none" placeholder:"TEXT" group:"Answer" help:"End the answer before TEXT. May be given several times."`
 	IgnoreEOS         bool     `json:"ignore_eos,omitempty" name:"ignore-eos" group:"Answer" help:"Go on after the model's end tokens, until --max-tokens or the end of the context."`
 }
@@ -33,10 +35,20 @@ func (o *Options) Validate() error {
 	if o.MaxTokens < 0 {
 		return fmt.Errorf("max tokens: want 0 or more, found %d", o.MaxTokens)
 	}
+	if o.MinTokens < 0 {
+		return fmt.Errorf("min tokens: want 0 or more, found %d", o.MinTokens)
+	}
 	if slices.Contains(o.Stop, "") {
 		return fmt.Errorf("stop: want a text, found an empty one")
 	}
-	return o.Sampling(systemgemma.Sampling{}).Validate()
+	if err := o.Samplers.add(&systemgemma.Sampling{}); err != nil {
+		return err
+	}
+	s := o.Sampling(systemgemma.Sampling{})
+	if o.Temperature == nil && s.Temperature == 0 {
+		s.Temperature = 1 // what needs one, the model may have
+	}
+	return s.Validate()
 }
 
 // Sampling is the model's own sampling with what the options say otherwise.
@@ -50,6 +62,7 @@ func (o *Options) Sampling(s systemgemma.Sampling) systemgemma.Sampling {
 	override(&s.FrequencyPenalty, o.FrequencyPenalty)
 	override(&s.PenaltyWindow, o.PenaltyWindow)
 	override(&s.Seed, o.Seed)
+	_ = o.Samplers.add(&s) // Validate has seen errors
 	return s
 }
 
@@ -62,7 +75,7 @@ func override[T any](p *T, value *T) {
 // Generate is what the library is asked for, given the model's own sampling.
 func (o *Options) Generate(defaults systemgemma.Sampling) systemgemma.GenerateOptions {
 	s := o.Sampling(defaults)
-	return systemgemma.GenerateOptions{Sampling: &s, MaxTokens: o.MaxTokens, Stop: o.Stop, IgnoreEOS: o.IgnoreEOS}
+	return systemgemma.GenerateOptions{Sampling: &s, MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, Stop: o.Stop, IgnoreEOS: o.IgnoreEOS}
 }
 
 // Unused names the options that change nothing because the temperature is 0. Nothing is ignored in silence.
@@ -79,6 +92,7 @@ func (o *Options) Unused(defaults systemgemma.Sampling) []string {
 			names = append(names, x.name)
 		}
 	}
+	names = append(names, o.Samplers.unused()...)
 	if names == nil {
 		return nil
 	}
@@ -213,7 +227,7 @@ func (s *settings) String() string {
 		if v, ok := fields[strings.ReplaceAll(name, "-", "_")]; ok {
 			value = string(v)
 		}
-		fmt.Fprintf(&b, "  %-20s %s\n", name, value)
+		fmt.Fprintf(&b, "  %-27s %s\n", name, value)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

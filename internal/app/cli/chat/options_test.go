@@ -19,6 +19,15 @@ func TestSet(t *testing.T) {
 		{"presence-penalty", "-1", `{"presence_penalty":-1}`},
 		{"frequency-penalty", "0", `{"frequency_penalty":0}`},
 		{"penalty-window", "64", `{"penalty_window":64}`},
+		{"xtc-probability", "0.5", `{"xtc_probability":0.5}`},
+		{"top-n-sigma", "1", `{"top_n_sigma":1}`},
+		{"bad-words", " x", `{"bad_words":[" x"]}`},
+		{"logit-bias", "17=-2", `{"logit_bias":["17=-2"]}`},
+		{"suppress", "3,4", `{"suppress":[3,4]}`},
+		{"samplers", "top_k,temperature", `{"samplers":["top_k","temperature"]}`},
+		{"watermark-keys", "1,2", `{"watermark_keys":[1,2]}`},
+		{"encoder-repetition-penalty", "1.5", `{"encoder_repetition_penalty":1.5}`},
+		{"forced-bos", "2", `{"forced_bos":2}`},
 		{"seed", "18446744073709551615", `{"seed":18446744073709551615}`},
 		{"max-tokens", "100", `{"max_tokens":100}`},
 		{"stop", "a, b", `{"stop":["a, b"]}`},
@@ -77,6 +86,11 @@ func TestSetRefuses(t *testing.T) {
 		{"temperature", "-1", "temperature: want 0 (greedy) or 1e-6 to 100, found -1"},
 		{"temperature", "NaN", "temperature: want"},
 		{"top-p", "2", "want"},
+		{"samplers", "topk", "order: want penalties, dry,"},
+		{"logit-bias", "x", `logit-bias: want TOKEN=NUMBER, found "x"`},
+		{"logit-bias", "x=much", "want a number or never after ="},
+		{"dry-breakers", "ab", "dry_breakers: want"},
+		{"sampler-rules", "ollama", `sampler_rules: want llama or transformers, found "ollama"`},
 		{"seed", "-1", "seed: "},
 		{"max-tokens", "-1", "max tokens: want 0 or more, found -1"},
 		{"system-mode", "sytem", `want auto, systemgemma2, merge, merge-nl, merge-space, turn, developer-turn, exchange, strict, custom, found "sytem"`},
@@ -101,13 +115,13 @@ func TestSettingsListAllOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := s.String()
-	for _, want := range []string{"  temperature          default\n", "  top-k                7\n", "  system-mode          default"} {
+	for _, want := range []string{"  temperature                 default\n", "  top-k                       7\n", "  system-mode                 default"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("settings lack %q:\n%s", want, text)
 		}
 	}
-	if got := strings.Count(text, "\n") + 1; got != 13 {
-		t.Errorf("%d options listed, want 13:\n%s", got, text)
+	if got := strings.Count(text, "\n") + 1; got != 47 {
+		t.Errorf("%d options listed, want 47:\n%s", got, text)
 	}
 }
 
@@ -123,4 +137,21 @@ func TestUnusedOptionsAreNamed(t *testing.T) {
 	if got := (&Options{}).Unused(systemgemma.Sampling{}); got != nil {
 		t.Errorf("no options: %q, want none", got)
 	}
+}
+
+// Any text either gives a bias that the library takes or an error; what was written comes out.
+func FuzzParseBias(f *testing.F) {
+	for _, seed := range []string{"17=-2", "1,2=0.5", `"12"=3`, ` Paris=never`, "a=b=1e3", "=", "=1", `"=1`, "99999999999=1", "x=NaN", "x=Inf"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := parseBias(text)
+		if err != nil {
+			return
+		}
+		if len(b.IDs) > 0 && b.Text != "" {
+			t.Fatalf("%q: both text and ids: %+v", text, b)
+		}
+		_ = systemgemma.Sampling{LogitBias: []systemgemma.Bias{b}}.Validate() // any error is right, a panic is not
+	})
 }
