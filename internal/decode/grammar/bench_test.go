@@ -71,6 +71,8 @@ func openTokenizer(path string) *tokenizer.Tokenizer {
 	return tok
 }
 
+// randomPieces makes words as merging pairs does: most are another word with one or two letters more, so that they share
+// beginnings as Gemma 2's do.
 func randomPieces(n int) []string {
 	r := rand.New(rand.NewPCG(1, 1))
 	pieces := []string{"", ""}
@@ -78,22 +80,35 @@ func randomPieces(n int) []string {
 		pieces = append(pieces, string([]byte{byte(b)}))
 	}
 	scripts := [][2]rune{{'a', 'z'}, {'a', 'z'}, {'a', 'z'}, {'A', 'Z'}, {'а', 'я'}, {0x4E00, 0x9FFF}, {0x900, 0x97F}, {'0', '9'}, {'!', '/'}}
+	type word struct {
+		text   string
+		script [2]rune
+		length int // letters
+	}
+	var words []word
 	seen := map[string]bool{}
 	for len(pieces) < n {
-		var b strings.Builder
+		w := word{script: scripts[r.IntN(len(scripts))]}
 		if r.IntN(2) == 0 {
-			b.WriteByte(' ')
+			w.text = " "
 		}
-		s := scripts[r.IntN(len(scripts))]
-		for range 1 + r.IntN(5) + r.IntN(6) {
-			b.WriteRune(s[0] + rune(float64(s[1]-s[0]+1)*r.Float64()*r.Float64())) // the first ones more often
+		if len(words) > 0 && r.IntN(20) > 0 {
+			w = words[r.IntN(len(words))]
 		}
-		if r.IntN(20) == 0 {
-			b.WriteString([]string{`"`, `":`, `",`, `"}`, "\n", " "}[r.IntN(6)])
+		more := 1 + r.IntN(2)
+		if w.length += more; w.length > 14 {
+			continue
 		}
-		if p := b.String(); !seen[p] {
-			seen[p] = true
-			pieces = append(pieces, p)
+		for range more {
+			w.text += string(w.script[0] + rune(float64(w.script[1]-w.script[0]+1)*r.Float64()*r.Float64())) // the first ones more often
+		}
+		last := w
+		if r.IntN(500) == 0 {
+			last.text += []string{`"`, `":`, `",`, `"}`, "\n", " "}[r.IntN(6)]
+		}
+		if !seen[last.text] {
+			seen[last.text] = true
+			pieces, words = append(pieces, last.text), append(words, w)
 		}
 	}
 	return pieces

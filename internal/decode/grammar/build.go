@@ -92,6 +92,9 @@ func (a *arena) alt(list ...id) id {
 			branches = append(branches, b)
 		}
 	}
+	if !a.spend(len(branches)) {
+		return fail
+	}
 	slices.SortFunc(branches, func(x, y branch) int {
 		return cmp.Or(cmp.Compare(x.head, y.head), cmp.Compare(x.rest, y.rest))
 	})

@@ -2,10 +2,18 @@ package grammar
 
 import "sort"
 
+// spend takes from the work that may be done, and reports whether there is some left.
+func (a *arena) spend(work int) bool {
+	if a.work -= work; a.work < 0 {
+		a.exceed("the steps to find out what may follow")
+	}
+	return a.work >= 0
+}
+
 // derive returns what may follow byte b in the texts of a term (J. Brzozowski, 1964; S. Owens et al., 2009).
 func (a *arena) derive(n id, b byte) id {
-	if a.work--; a.work < 0 {
-		return a.exceed("the steps to find out what may follow")
+	if !a.spend(1) {
+		return fail
 	}
 	t := a.terms[n] // a copy: the slice may move
 	switch t.kind {
@@ -77,6 +85,9 @@ func (a *arena) deriveWords(t *term, b byte) id {
 
 // cuts returns bytes at which the derivatives of a term may change: between two of them all bytes have the same one.
 func (a *arena) cuts(n id) (c byteSet) {
+	if !a.spend(1) {
+		return c
+	}
 	switch t := &a.terms[n]; t.kind {
 	case kSet:
 		return a.sets[t.a].cuts()

@@ -18,8 +18,8 @@ const (
 	maxFolds    = 50_000   // schemas that are combined with others, each time they are
 	maxRepeat   = 1 << 20  // a repetition count, a length, a number of items
 
-	maxWork     = 5_000_000 // derivatives taken to compile; some 0.5 s
-	maxStepWork = 1_000_000 // derivatives taken for one token; some 0.3 s
+	maxWork     = 5_000_000 // steps (arena.spend) to compile; some 0.15 s
+	maxStepWork = 250_000   // steps for one token; some 10 ms
 
 	maxGrown = 1 << 20 // terms and their parts that texts may add to one automaton; about 40 MB
 	maxIdle  = 1 << 18 // an automaton grown beyond it is not used for new texts
@@ -166,5 +166,7 @@ func (a *arena) beginsWith(root id) (rules []int32) {
 
 // matches reports whether the Grammar has a text.
 func (g *Grammar) matches(text string) bool {
-	return g.arena.clone(g.arena.size()+maxGrown).matches(g.start, text)
+	a := g.arena.clone(g.arena.size() + maxGrown)
+	a.work = maxWork
+	return a.matches(g.start, text)
 }

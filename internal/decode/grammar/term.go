@@ -62,7 +62,7 @@ type arena struct {
 	sealed    bool // the mins of rules are known
 	exploring bool
 	limit     int    // on terms and kids
-	work      int    // derivatives that may still be taken
+	work      int    // derivatives, terms looked up and alternatives compared that may still be
 	over      string // what went over a limit, or ""; results are wrong from then on
 }
 
@@ -107,6 +107,7 @@ func (a *arena) hash(t term, kids []id) uint64 {
 
 // intern returns the id of a term, kids those of a kAlt. A new term that matches nothing becomes fail.
 func (a *arena) intern(t term, kids []id) id {
+	a.work--
 	h := a.hash(t, kids)
 	mask := uint64(len(a.slots) - 1)
 	i := h & mask
