@@ -53,6 +53,9 @@ type ConvertOptions struct {
 	Embedding, Head string
 	// Tensors give kinds to matrices by name. The last one that matches counts; one without effect is refused.
 	Tensors []TensorType
+	// Hybrid is the share, 0 to 1, of the layers' matrices that get finer groups: those that lose most by w8a8, the only type it goes
+	// with.
+	Hybrid float64
 	// Adapters are merged into the weights, in order, before these are rounded.
 	Adapters []AdapterFile
 	// To is the format: FormatOwn (also empty), or one for another program, whose types of weights have names of their own.
@@ -294,7 +297,15 @@ func (c *conversion) plan(ctx context.Context, source string, o *ConvertOptions,
 		if !o.NoReport {
 			opts.ReportSpace = reportSpace(1 + len(checkpoint.Parameters(&c.ck.Config)))
 		}
+		finer, err := c.hybrid(o, opts.Type, opts.Rules)
+		if err != nil {
+			return err
+		}
+		opts.Rules = append(finer, opts.Rules...) // Tensors count last
 		opts.Provenance = provenance(c.ck, source, name, o)
+		if o.Hybrid > 0 {
+			opts.Provenance["hybrid"] = fmt.Sprint(o.Hybrid)
+		}
 		if c.aboutAdapters != "" {
 			opts.Provenance["adapters"] = c.aboutAdapters
 		}

@@ -36,6 +36,8 @@ func (c *conversion) planExport(source string, o *ConvertOptions) error {
 		return fmt.Errorf("optimisation: want a file of the product's own, found format %s", o.To)
 	case len(o.Types) > 1:
 		return fmt.Errorf("types: want one in format %s, found %d", o.To, len(o.Types))
+	case o.Hybrid != 0:
+		return fmt.Errorf("hybrid: want format %s, found %s", FormatOwn, o.To)
 	case o.SystemMode != "" && o.SystemMode != string(template.UserTemplate):
 		return fmt.Errorf("system mode %s: format %s has no place for it; want none, or a template", o.SystemMode, o.To)
 	}
