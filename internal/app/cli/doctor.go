@@ -21,6 +21,7 @@ type doctorReport struct {
 	systemgemma.Machine
 	Problem string       `json:"problem,omitempty"`
 	Models  []foundModel `json:"models"` // in the current folder
+	Store   storeReport  `json:"store"`
 }
 
 // foundModel is a file or folder that looks like a model, by its name only.
@@ -37,7 +38,7 @@ func (c *doctorCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	r := doctorReport{Machine: machine, Models: models}
+	r := doctorReport{Machine: machine, Models: models, Store: lookAtStore(env)}
 	if problem != nil {
 		r.Problem = problem.Error()
 	}
@@ -79,6 +80,7 @@ func (r *doctorReport) String() string {
 	if len(r.Models) == 0 {
 		field(&b, "model", "none in this folder (a .gguf file, or a folder with config.json)")
 	}
+	r.Store.tell(&b)
 	return b.String()
 }
 

@@ -78,6 +78,24 @@ func resolve(env *Env, name string) (found, error) {
 		"nothing of that name is here (quote a prompt of several words)", name, names.ShortNames())
 }
 
+// offerPull gets a model that is not here, if there is a person who wants it.
+func offerPull(ctx context.Context, env *Env, name string) error {
+	_, err := resolve(env, name)
+	var missing *notHereError
+	if !errors.As(err, &missing) || !env.StdinTTY || !env.StderrTTY {
+		return nil // opening tells
+	}
+	about := ""
+	if row, ok := names.Lookup(missing.name); ok {
+		about = fmt.Sprintf(" (%s to fetch, computed from its shape)", size(row.Bytes))
+	}
+	yes, err := ask(ctx, env, fmt.Sprintf("%s is not here. Pull it now%s?", missing.name, about))
+	if err != nil || !yes {
+		return err
+	}
+	return (&pullCmd{Name: missing.name}).Run(ctx, env)
+}
+
 // looksLikePath tells a mistyped file of this machine from a repository.
 func looksLikePath(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".gguf") && strings.Count(name, "/") < 2

@@ -120,7 +120,7 @@ func newPuller(env *Env, store models.Store, rate int64, t *pullTeller) (*pull.P
 	if err != nil {
 		return nil, err
 	}
-	return &pull.Puller{Client: client, Store: store, Progress: t.converting, Notice: func(text string) { t.notice("%s", text) }}, nil
+	return &pull.Puller{Client: client, Store: store, Progress: t.converting, Measuring: t.measuring, Notice: func(text string) { t.notice("%s", text) }}, nil
 }
 
 // url fetches a file that no repository describes: there is no plan, and the terms are those of whoever offers it.
@@ -270,6 +270,15 @@ func (t *pullTeller) converting(p systemgemma.ConvertProgress) {
 	}
 	t.mu.Unlock()
 	t.show("converting", "", p.Done, p.Total, p.Resumed)
+}
+
+// measuring is the last step: the converted file against its source.
+func (t *pullTeller) measuring(done, total int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.status != nil {
+		t.status.Set("measuring the quality: %d %%", 100*done/max(total, 1))
+	}
 }
 
 // plan shows what will be done.

@@ -55,6 +55,9 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 		return err
 	}
 	start := time.Now()
+	if err := offerPull(ctx, env, r.model); err != nil {
+		return err
+	}
 	m, err := open(ctx, env, r.model, o, systemgemma.Open)
 	if err != nil {
 		return err

@@ -31,9 +31,10 @@ type Puller struct {
 	Client *hub.Client
 	Store  models.Store
 
-	Threads  int                               // that convert; 0 is all processors
-	Progress func(systemgemma.ConvertProgress) // of converting; may be nil
-	Notice   func(string)                      // what is worth a line; may be nil
+	Threads   int                               // that convert; 0 is all processors
+	Progress  func(systemgemma.ConvertProgress) // of converting; may be nil
+	Measuring func(done, total int)             // how far the quality report is; may be nil
+	Notice    func(string)                      // what is worth a line; may be nil
 }
 
 func (p *Puller) notice(format string, args ...any) {

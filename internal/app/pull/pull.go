@@ -106,7 +106,7 @@ func (p *Puller) make(ctx context.Context, x *Plan, state models.Pull, r *Result
 		return err
 	}
 	_, err = systemgemma.Convert(ctx, source, &systemgemma.ConvertOptions{
-		Output: x.Target, Types: []string{x.Type}, Name: x.Repo, Threads: p.Threads, Progress: p.Progress, Warn: p.Notice,
+		Output: x.Target, Types: []string{x.Type}, Name: x.Repo, Threads: p.Threads, Progress: p.Progress, ReportProgress: p.Measuring, Warn: p.Notice,
 	})
 	return err
 }
