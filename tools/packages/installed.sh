@@ -8,6 +8,7 @@ set -euo pipefail
 arch=$(dpkg --print-architecture)
 deb=$(ls "$1"/systemgemma_*_linux_"$arch".deb)
 root=$(mktemp -d)
+chmod 755 "$root" # else only root finds anything below
 trap 'rm -rf --one-file-system "$root"' EXIT
 command -v debootstrap >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends debootstrap; }
 debootstrap --variant=minbase bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }
@@ -29,7 +30,7 @@ within dpkg -L systemgemma | grep -qx /usr/share/bash-completion/completions/sys
 [ -x "$root/usr/bin/systemgemma" ]
 within systemgemma version
 within bash -c 'source /usr/share/bash-completion/completions/systemgemma && complete -p systemgemma'
-answer=$(within setpriv --reuid somebody --regid somebody --clear-groups --no-new-privs systemgemma run "What is the capital of France?")
+answer=$(within setpriv --reuid somebody --regid somebody --clear-groups --no-new-privs env HOME=/home/somebody systemgemma run "What is the capital of France?")
 echo "$answer"
 grep -q Paris <<<"$answer"
 within apt-get purge -y -q systemgemma

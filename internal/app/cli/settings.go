@@ -45,8 +45,7 @@ type setting struct {
 type settings struct {
 	env   *Env
 	read  func() error // once
-	mu    sync.Mutex
-	found []setting // the first that fits counts
+	found []setting    // the first that fits counts
 	files []settingsFile
 }
 
