@@ -174,17 +174,17 @@ func TestFormatErrors(t *testing.T) {
 	}
 	for want, o := range map[string]systemgemma.GenerateOptions{
 		"format: want one of JSONSchema, JSONObject, Regex, Choices and GBNF, found none": {Format: &systemgemma.Format{}},
-		"found JSONObject and Regex": {Format: &systemgemma.Format{JSONObject: true, Regex: "a"}},
-		"format: Spaced: want JSONSchema or JSONObject beside it, found Regex":                       {Format: &systemgemma.Format{Regex: "a", Spaced: true}},
+		"found JSONObject and Regex":                                                                 {Format: &systemgemma.Format{JSONObject: true, Regex: "a"}},
+		"format: want JSONSchema or JSONObject beside Spaced, found Regex":                           {Format: &systemgemma.Format{Regex: "a", Spaced: true}},
 		"format: JSON schema: #/properties/tags/uniqueItems: uniqueItems is not supported with true": {Format: &systemgemma.Format{JSONSchema: json.RawMessage(`{"properties":{"tags":{"items":{},"uniqueItems":true}}}`)}},
-		"format: regular expression: ":                                                              {Format: &systemgemma.Format{Regex: "(a"}},
-		"format: choices: want at least one, found none":                                            {Format: &systemgemma.Format{Choices: []string{}}},
-		"format: GBNF grammar: ":                                                                    {Format: &systemgemma.Format{GBNF: "root ::= root"}},
-		"format: want no MinTokens beside it":                                                       {Format: &systemgemma.Format{JSONObject: true}, MinTokens: 9},
-		"no token is left: together, suppress, the format ban all":                                  {Format: &systemgemma.Format{Regex: "[0-9]"}, Sampling: &systemgemma.Sampling{Suppress: digits}},
-		"format: want no IgnoreEOS beside it":                                                       {Format: &systemgemma.Format{JSONObject: true}, IgnoreEOS: true},
-		"tokens to be complete, but the answer can have 3 only; allow more tokens, or ask for less": {Format: &systemgemma.Format{Regex: "[a-z]{50}"}, MaxTokens: 3},
-		"tokens to be complete, but the answer can have 20":                                         {Format: &systemgemma.Format{GBNF: "root ::= [a-z]{4000}"}},
+		"format: regular expression: ":                                                               {Format: &systemgemma.Format{Regex: "(a"}},
+		"format: choices: want at least one, found none":                                             {Format: &systemgemma.Format{Choices: []string{}}},
+		"format: GBNF grammar: ":                                                                     {Format: &systemgemma.Format{GBNF: "root ::= root"}},
+		"format: want no MinTokens beside it":                                                        {Format: &systemgemma.Format{JSONObject: true}, MinTokens: 9},
+		"no token is left: together, suppress, the format ban all":                                   {Format: &systemgemma.Format{Regex: "[0-9]"}, Sampling: &systemgemma.Sampling{Suppress: digits}},
+		"format: want no IgnoreEOS beside it":                                                        {Format: &systemgemma.Format{JSONObject: true}, IgnoreEOS: true},
+		"tokens to be complete, but the answer can have 3 only; allow more tokens, or ask for less":  {Format: &systemgemma.Format{Regex: "[a-z]{50}"}, MaxTokens: 3},
+		"tokens to be complete, but the answer can have 20":                                          {Format: &systemgemma.Format{GBNF: "root ::= [a-z]{4000}"}},
 	} {
 		_, err := last(t.Context(), m, "Hi", o)
 		if err == nil || !strings.Contains(err.Error(), want) {

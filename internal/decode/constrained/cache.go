@@ -41,7 +41,7 @@ func (s *Source) check() error {
 	case len(given) > 1:
 		return fmt.Errorf("want one of JSONSchema, JSONObject, Regex, Choices and GBNF, found %s", strings.Join(given, " and "))
 	case s.Spaced && given[0] != "JSONSchema" && given[0] != "JSONObject":
-		return fmt.Errorf("Spaced: want JSONSchema or JSONObject beside it, found %s", given[0])
+		return fmt.Errorf("want JSONSchema or JSONObject beside Spaced, found %s", given[0])
 	}
 	return nil
 }
