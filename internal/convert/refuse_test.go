@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
@@ -217,7 +218,9 @@ func TestWriteFails(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out.gguf")
 		c := crew(t, 2)
 		job := miniJob(c, out, nil)
-		job.Outputs[0].Format = &failing{Format: job.Outputs[0].Format, what: what, left: 60}
+		f := &failing{Format: job.Outputs[0].Format, what: what}
+		f.left.Store(60)
+		job.Outputs[0].Format = f
 		if err := job.Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Fatalf("%s: err = %v, want %q", what, err, want)
 		}
@@ -243,11 +246,11 @@ func TestWriteFails(t *testing.T) {
 type failing struct {
 	Format
 	what string
-	left int
+	left atomic.Int32 // pieces are asked for by one goroutine, places by two
 }
 
 func (f *failing) Piece(p Parameter, first, rows int) (Piece, error) {
-	if f.left--; f.left < 0 && f.what == "piece" {
+	if left := f.left.Add(-1); left < 0 && f.what == "piece" {
 		return nil, errors.New("no memory")
 	}
 	return f.Format.Piece(p, first, rows)
@@ -256,7 +259,7 @@ func (f *failing) Piece(p Parameter, first, rows int) (Piece, error) {
 func (f *failing) Places(p Parameter, first, rows int) []checkpoint.Extent {
 	list := slices.Clone(f.Format.Places(p, first, rows))
 	for i := range list {
-		if f.left < 0 && f.what == "write" {
+		if f.left.Load() < 0 && f.what == "write" {
 			list[i].Offset = -1
 		}
 	}
