@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 	"github.com/systemgemma/systemgemma/internal/testkit/schemas"
 )
 
@@ -29,6 +30,7 @@ func validate(schema, text string) error {
 
 // Random texts of 1,000 random schemas satisfy them, says an independent validator.
 func TestRandomSchemas(t *testing.T) {
+	sample.Skip(t)
 	want := 1000
 	if testing.Short() {
 		want = 100
