@@ -147,7 +147,7 @@ func (e *exception) replay(r *replay) {
 	before := tree(r.t, r.script.root)
 	got, err := r.call()
 	var requests []string
-	for _, q := range r.script.requests {
+	for _, q := range r.script.made() {
 		s := q.Method + " " + q.Host
 		if v := q.Headers["range"]; v != "" {
 			s += " " + strings.TrimPrefix(v, "bytes=")

@@ -94,8 +94,8 @@ func startUnreliable(t *testing.T, seed uint64, sizes ...int) *unreliable {
 		}
 		u.versions = append(u.versions, files)
 	}
-	u.hub = httptest.NewServer(http.HandlerFunc(u.serveHub))
 	u.storage = httptest.NewServer(http.HandlerFunc(u.serveStorage))
+	u.hub = httptest.NewServer(http.HandlerFunc(u.serveHub)) // after the storage, whose address it tells
 	t.Cleanup(u.hub.Close)
 	t.Cleanup(u.storage.Close)
 	return u
@@ -304,7 +304,9 @@ func TestKilledPulls(t *testing.T) {
 		if round%2 == 1 {
 			large = 1 << 20 // ranges
 		}
+		u.mu.Lock()
 		u.evil = true
+		u.mu.Unlock()
 		for range min(perCache, kills-killed) {
 			cmd, _ := child(t, u.hub.URL, home, large)
 			time.Sleep(20*time.Millisecond + time.Duration(rng.IntN(300))*time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -238,12 +239,17 @@ func (s *scripted) answer(r *rule, method string) (string, []byte) {
 	return h.String(), body
 }
 
-// asked returns the lines of the requests so far.
-func (s *scripted) asked() []string {
+// made returns the requests so far.
+func (s *scripted) made() []request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lines := make([]string, 0, len(s.requests))
-	for _, r := range s.requests {
+	return slices.Clone(s.requests)
+}
+
+// asked returns their lines.
+func (s *scripted) asked() []string {
+	lines := []string{}
+	for _, r := range s.made() {
 		lines = append(lines, r.line())
 	}
 	return lines

@@ -34,14 +34,10 @@ func FuzzParseTree(f *testing.F) {
 
 // A file without a holder is no obstacle, a held one is waited for, and a heartbeat that stopped is taken over.
 func TestLocks(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "x.lock")
 	for kind, lock := range map[string]func(context.Context, string, func()) (func(), error){"flock": LockFile, "heartbeat": heartbeatLock} {
+		name := filepath.Join(t.TempDir(), "x.lock")
 		if kind == "flock" {
 			if err := os.WriteFile(name, nil, 0o666); err != nil { // left behind
-				t.Fatal(err)
-			}
-		} else {
-			if err := os.Remove(name); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -49,9 +45,9 @@ func TestLocks(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 3*pollLock)
+		ctx, cancel := context.WithCancel(context.Background())
 		waited := 0
-		if _, err := lock(ctx, name, func() { waited++ }); err == nil || waited != 1 {
+		if _, err := lock(ctx, name, func() { waited++; time.AfterFunc(3*pollLock, cancel) }); err == nil || waited != 1 {
 			t.Errorf("%s: a held lock was given out, or its wait not told once (%d): %v", kind, waited, err)
 		}
 		cancel()
@@ -61,6 +57,7 @@ func TestLocks(t *testing.T) {
 		}
 		unlock()
 	}
+	name := filepath.Join(t.TempDir(), "x.lock")
 	if err := os.WriteFile(name, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
