@@ -56,7 +56,7 @@ type Options struct {
 	// without ContextLength the context is as long as fits. 0: no bound but the context length of each.
 	KVMemory int64
 	// Draft names a smaller model of the same vocabulary that guesses tokens, which this one checks several at a time: the same
-	// answer, sooner where it guesses well.
+	// answer, sooner where it guesses well. Its own keys and values are not counted in KVMemory.
 	Draft string
 	// PrefixMemory bounds the bytes of keys and values that ended requests leave for later ones with the same beginning.
 	// 0: as much as one full context takes; -1: none.

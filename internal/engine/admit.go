@@ -71,7 +71,7 @@ func (e *Engine) match(s *sequence, most int) (from source, n int) {
 }
 
 // start gives s a cache, with the longest beginning that is known, and a place among the running requests. It reports false
-// when memory must be given back first, which running requests will do.
+// when memory must be given back first, which running requests will do, or the cache that is being stored.
 func (e *Engine) start(s *sequence) bool {
 	e.recall(s)
 	from, n := e.match(s, s.reusable())
@@ -94,7 +94,7 @@ func (e *Engine) start(s *sequence) bool {
 		for _, r := range e.running {
 			need += e.growth(r)
 		}
-		if need > limit && len(e.running) > 0 {
+		if need > limit && (len(e.running) > 0 || e.store != nil && e.store.busy()) {
 			s.cache.Pin(false)
 			s.cache.Free()
 			s.cache = nil

@@ -178,8 +178,10 @@ func (e *Engine) enqueue(s *sequence) {
 func (e *Engine) abandon(s *sequence) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.run.end("", context.Cause(s.ctx))
-	if e.pass.abandoned += s.rows; s.rows > 0 && 2*e.pass.abandoned >= e.pass.rows {
+	if !s.run.end("", context.Cause(s.ctx)) || s.rows == 0 {
+		return // it had ended before, or has no part in the pass
+	}
+	if e.pass.abandoned += s.rows; 2*e.pass.abandoned >= e.pass.rows {
 		e.breakOff.Store(true)
 	}
 }
@@ -212,6 +214,10 @@ func (e *Engine) loop() {
 			return
 		}
 		e.mu.Unlock()
+		if len(e.running) == 0 && e.store != nil {
+			e.store.wait() // for the memory of what is being stored
+			continue
+		}
 		e.step()
 	}
 }
@@ -236,30 +242,38 @@ func (e *Engine) retire(s *sequence) {
 	if c, ok := s.req.Drafter.(interface{ Close() }); ok {
 		c.Close()
 	}
-	s.cache.Pin(false)
 	if n := len(s.all); s.cache.Len() > n {
 		s.cache.Truncate(n) // guesses after the last token
 	}
 	if s.adapters == "" { // the store knows the model's own keys and values only
 		e.keep(s.all[:s.cache.Len()], s.cache)
 	}
+	s.cache.Pin(false)
 	e.prefix.add(s.all[:s.cache.Len()], s.adapters, s.cache)
 	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
 	}
 	e.active.Done()
 }
 
-// keep stores a copy of a cache, which shares its pages, beside what the loop goes on to do.
+// keep stores a copy of a cache, which shares its pages, beside what the loop goes on to do. Where memory is bounded the copy has
+// whole pages only, so that it takes none, and is pinned: running requests can't evict it.
 func (e *Engine) keep(tokens []int32, c *gemma2.Cache) {
-	if e.store == nil || !e.store.begin(tokens) {
+	if e.store == nil {
 		return
 	}
-	tokens = slices.Clone(tokens)
-	f, err := c.Fork(len(tokens))
-	if err != nil { // memory for a page is short: whole pages need none
+	if e.pool.Limit() > 0 {
 		tokens = tokens[:len(tokens)/gemma2.PageTokens*gemma2.PageTokens]
-		f, _ = c.Fork(len(tokens))
 	}
+	if !c.CanTruncate(len(tokens)) || !e.store.begin(tokens) {
+		return
+	}
+	f, err := c.Fork(len(tokens))
+	if err != nil {
+		e.store.end(nil, err)
+		return
+	}
+	f.Pin(true)
+	tokens = slices.Clone(tokens)
 	e.active.Add(1)
 	go func() {
 		defer e.active.Done()

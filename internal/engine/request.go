@@ -107,15 +107,16 @@ func (r *Running) Wait() (Reason, Stats, error) {
 	return r.reason, r.stats, r.err
 }
 
-// end ends the request once.
-func (r *Running) end(reason Reason, err error) {
+// end ends the request, and says whether it had not ended before.
+func (r *Running) end(reason Reason, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
-		return
+		return false
 	}
 	r.over, r.reason, r.err = true, reason, err
 	close(r.done)
+	return true
 }
 
 func (r *Running) ended() bool {

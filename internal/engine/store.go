@@ -36,9 +36,10 @@ type store struct {
 	pool    *gemma2.Pool
 
 	mu     sync.Mutex
-	files  []stored // guarded by mu; least recently used first
-	saving bool     // guarded by mu; a file is being written
-	err    error    // guarded by mu; of the last save
+	files  []stored  // guarded by mu; least recently used first
+	saving bool      // guarded by mu; a file is being written
+	saved  sync.Cond // saving has become false
+	err    error     // guarded by mu; of the last save
 }
 
 // stored is a file and the tokens that it holds.
@@ -62,6 +63,7 @@ func openStore(dir string, id [32]byte, limit int64, pool *gemma2.Pool, context 
 		return nil, fmt.Errorf("prompt cache: %w", err)
 	}
 	s := &store{dir: dir, id: id, limit: limit, pool: pool, context: context}
+	s.saved.L = &s.mu
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("prompt cache: %w", err)
@@ -206,14 +208,36 @@ func (s *store) begin(tokens []int32) bool {
 func (s *store) save(tokens []int32, c *gemma2.Cache) {
 	f, err := s.create(tokens, c)
 	c.Free()
+	s.end(f, err)
+}
+
+// end ends what begin began, with a file or an error.
+func (s *store) end(f *stored, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saving = false
+	s.saved.Broadcast()
 	if err == nil {
 		err = s.add(f)
 	}
 	if err != nil {
 		s.err = fmt.Errorf("prompt cache: %w", err)
+	}
+}
+
+// busy says whether a file is being written, so that its pages are not free.
+func (s *store) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saving
+}
+
+// wait waits until none is.
+func (s *store) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.saving {
+		s.saved.Wait()
 	}
 }
 

@@ -155,3 +155,25 @@ func FuzzStoredCache(f *testing.F) {
 		}
 	})
 }
+
+// Where memory for keys and values is bounded, a cache that is being written takes none from running requests.
+func TestStoreWithinMemory(t *testing.T) {
+	base, _ := miniEngine(t, 64, 0)
+	limit := gemma2.NewPool(base.model.Config(), gemma2.KVF16, 0).Need(256)
+	dir := t.TempDir()
+	e, err := New(base.model, gemma2.NewPool(base.model.Config(), gemma2.KVF16, limit), Options{ContextLength: 256, StoreDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		p := longPrompt(100 + 7*i)
+		p[1] = int32(400 + i)
+		if got, _, _ := answer(t, e, p, 20); len(got) == 0 { // fails when memory is short
+			t.Errorf("prompt %d: no answer", i)
+		}
+	}
+	shut(t, e)
+	if n := len(kvFiles(t, dir)); n == 0 {
+		t.Error("nothing was stored")
+	}
+}
