@@ -7,10 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/systemgemma/systemgemma/internal/checkpoint"
-	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
 	"github.com/systemgemma/systemgemma/internal/convert"
-	"github.com/systemgemma/systemgemma/internal/gemma2"
 	"github.com/systemgemma/systemgemma/internal/text/template"
 )
 
@@ -98,31 +95,4 @@ func defaultExportType(to string) string {
 		return "w8a8"
 	}
 	return to
-}
-
-// describeExport sums up what is to be made.
-func describeExport(path, typ string, e *convert.Exports, ck *checkpoint.Checkpoint) ConvertedFile {
-	f := ConvertedFile{Path: path, Type: typ, Bytes: e.Bytes, Context: ck.Config.MaxPositions}
-	kv := gemma2.KVF16
-	if t := e.Types["blk.0.ffn_down.weight"]; t == gguf.F32 || t == gguf.F16 || t == gguf.BF16 {
-		kv = gemma2.KVF32
-	}
-	f.KVBytes = gemma2.NewPool(&ck.Config, kv, 0).Need(ck.Config.MaxPositions)
-	index := map[ConvertPart]int{}
-	for _, p := range e.Parts() {
-		key := ConvertPart{Part: partOf(p.Name), Type: p.Type}
-		if p.Norm {
-			key.Part = "norms"
-		}
-		i, ok := index[key]
-		if !ok {
-			i, index[key] = len(f.Parts), len(f.Parts)
-			f.Parts = append(f.Parts, key)
-		}
-		f.Parts[i].Tensors++
-		f.Parts[i].Weights += int64(p.Rows) * int64(p.Cols)
-		f.Parts[i].Bytes += p.Bytes
-		f.WeightBytes += p.Bytes
-	}
-	return f
 }
