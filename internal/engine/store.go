@@ -141,7 +141,7 @@ func (s *store) load(tokens []int32, most, have int) ([]int32, *gemma2.Cache, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, n := s.match(tokens, most)
-	if n-have < storeWorth {
+	if i < 0 || n-have < storeWorth {
 		return nil, nil, nil
 	}
 	f := s.files[i]

@@ -2,12 +2,12 @@ package obedience_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/eval/obedience"
+	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
 // limits are the project's targets for Mini's learned weights against bf16, on held-out prompts with bf16's own answers.
@@ -22,6 +22,7 @@ const miniSource = "../../../../tools/mini/model"
 
 // What integers predict is what bf16 does.
 func TestMiniQuality(t *testing.T) {
+	sample.Skip(t) // a mean over few answers says nothing
 	cases, err := obedience.Load(filepath.Join("testdata", "heldout.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -31,10 +32,7 @@ func TestMiniQuality(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	every := 4
-	if os.Getenv("SYSTEMGEMMA_TEST_SAMPLE") != "" {
-		every = 40
-	}
+	const every = 4
 	var conversations [][]systemgemma.Message
 	for i := 0; i < len(cases); i += every {
 		var list []systemgemma.Message
