@@ -65,6 +65,10 @@ type BenchResult struct {
 	Threads  int
 	TokS     Spread  // tokens per second
 	Roofline float64 // the median in per cent of what the machine allows; 0: not known (see Roofline)
+
+	// What a token costs in the mean: operations of the matrix products (multiply and add are two) and bytes of weights, keys and
+	// values that must be read from memory at least. A prompt's weights are read once in 128 tokens. 0: not counted.
+	Ops, Bytes float64
 }
 
 // Bench measures the model's speed, one result after the other. It ends at the first error; cancel it by ctx.
@@ -217,7 +221,7 @@ func (b *bench) test(name BenchTest, run func(n int) error, n, depth, repeat int
 		}
 	}
 	r := BenchResult{Test: name, Type: b.m.weightType(), Tokens: n, Depth: depth, Threads: b.crew.Workers(), TokS: SpreadOf(rates)}
-	r.Roofline = b.share(&r)
+	b.cost(&r)
 	if !yield(r, nil) {
 		return errEnough
 	}

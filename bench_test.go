@@ -52,7 +52,7 @@ func TestBenchMeasuresAll(t *testing.T) {
 		if (r.Roofline > 0) != (r.Threads == 2) {
 			t.Errorf("%+v: want a share with 2 threads, where the roof is known", r)
 		}
-		r.TokS, r.Roofline = Spread{}, 0
+		r.TokS, r.Roofline, r.Ops, r.Bytes = Spread{}, 0, 0, 0
 		got = append(got, r)
 	}
 	var want []BenchResult
@@ -83,13 +83,22 @@ func TestShareOfTheRoof(t *testing.T) {
 		head  = 8192 * 512
 		kv    = 4 * 2 * 256 * 2 // bytes of a position, f16
 	)
-	got := b.share(&BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}})
-	if want := 100 * 2.0 * (4*layer + head/10.0) * 1000 / 100e9; math.Abs(got/want-1) > 1e-9 {
-		t.Errorf("prefill: %v %%, want %v", got, want)
-	}
-	got = b.share(&BenchResult{Test: BenchDecode, Tokens: 3, Depth: 100, TokS: Spread{Median: 1000}})
-	if want := 100 * (4*layer + head + 8*rows + 102*kv) * 1000 / 10e9; math.Abs(got/want-1) > 1e-9 { // tokens see 101, 102 and 103 positions
-		t.Errorf("decode: %v %%, want %v", got, want)
+	for _, c := range []struct {
+		name             string
+		r                BenchResult
+		ops, bytes, roof float64
+	}{
+		{"prefill", BenchResult{Test: BenchPrefill, Tokens: 10}, 2 * (4*layer + head/10.0), (4*layer + head + 8*rows + 5*kv) / 10.0, 2 * (4*layer + head/10.0) / 100},
+		{"prefill in 3 steps", BenchResult{Test: BenchPrefill, Tokens: 300}, 2 * (4*layer + head/300.0), (4*layer + head + 8*rows + 150*kv) / 100.0, 2 * (4*layer + head/300.0) / 100},
+		{"decode", BenchResult{Test: BenchDecode, Tokens: 3, Depth: 100}, 2 * (4*layer + head), 4*layer + head + 8*rows + 102*kv, (4*layer + head + 8*rows + 102*kv) / 10.0}, // tokens see 101, 102 and 103 positions
+	} {
+		c.r.TokS.Median = 1000
+		b.cost(&c.r)
+		for _, x := range [][2]float64{{c.r.Ops, c.ops}, {c.r.Bytes, c.bytes}, {c.r.Roofline, 100 * c.roof * 1000 / 1e9}} {
+			if math.Abs(x[0]/x[1]-1) > 1e-9 {
+				t.Errorf("%s: found %v, want %v, in %+v", c.name, x[0], x[1], c.r)
+			}
+		}
 	}
 	if weights, bytes := m.BenchMemory(65); weights != 4*layer+head+8*rows || bytes != 128*kv {
 		t.Errorf("memory: %d and %d bytes, want %d and %d", weights, bytes, 4*layer+head+8*rows, 128*kv)
@@ -104,11 +113,13 @@ func TestShareWithoutRoof(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.close()
-	if got := b.share(&BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}}); got != 0 {
-		t.Errorf("prefill of bf16: %v %%, want none", got)
+	r := BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}}
+	if b.cost(&r); r.Roofline != 0 || r.Ops <= 0 || r.Bytes <= 0 {
+		t.Errorf("prefill of bf16: found %+v, want costs but no share", r)
 	}
-	if got := b.share(&BenchResult{Test: BenchDecode, Tokens: 1, TokS: Spread{Median: 1}}); got <= 0 {
-		t.Errorf("decode of bf16: %v %%, want more", got)
+	r = BenchResult{Test: BenchDecode, Tokens: 1, TokS: Spread{Median: 1}}
+	if b.cost(&r); r.Roofline <= 0 {
+		t.Errorf("decode of bf16: %v %%, want more", r.Roofline)
 	}
 	m.weights.Config.Global = []bool{false, false, false, true}
 	if got, want := b.kvBytes(6000), float64((6000+3*4096)*2*256*4); got != want {

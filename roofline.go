@@ -3,6 +3,7 @@ package systemgemma
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
@@ -101,31 +102,37 @@ func readBuffer() int64 {
 	return max(n/unit*unit, unit)
 }
 
-// share is the median of a result in per cent of the roof, the best that was measured; 0 where there is none.
-func (b *bench) share(r *BenchResult) float64 {
-	if b.roof == nil {
-		return 0
-	}
+// cost fills in what a token of a result costs, and the median in per cent of the roof, the best that was measured.
+func (b *bench) cost(r *BenchResult) {
+	tokens, steps := float64(r.Tokens), 1.0 // a step reads all weights
 	if r.Test == BenchDecode {
-		bytes := float64(b.m.weightBytes()) + b.kvBytes(float64(r.Depth)+float64(r.Tokens+1)/2)
-		if b.m.weights.Embed != b.m.weights.Head {
-			bytes -= float64(matrixBytes(b.m.weights.Embed)) // one row is read
-		}
-		return 100 * r.TokS.Median * bytes / (b.roof.ReadBandwidth.Max * 1e9)
+		steps = tokens
+		r.Bytes = b.kvBytes(float64(r.Depth) + (tokens+1)/2)
+	} else {
+		steps = math.Ceil(tokens / gemma2.MaxRows)
+		r.Bytes = b.kvBytes(float64(r.Depth)+tokens/2) * steps / tokens // as few as a step's last token sees
 	}
-	ops := 0.0
+	r.Bytes += float64(b.m.weightBytes()) * steps / tokens
+	if b.m.weights.Embed != b.m.weights.Head {
+		r.Bytes -= float64(matrixBytes(b.m.weights.Embed)) * steps / tokens // one row a token is read
+	}
+	integer := b.m.preset != PresetExact
 	all := b.m.matrices()
 	for i, x := range all {
-		if !isInteger(x.Layout) || b.m.preset == PresetExact {
-			return 0
+		integer = integer && isInteger(x.Layout)
+		rows := 2 * float64(x.Rows) * float64(x.Cols)
+		if i == len(all)-1 && r.Test == BenchPrefill {
+			rows /= tokens // the head, for the last token
 		}
-		tokens := float64(r.Tokens)
-		if i == len(all)-1 {
-			tokens = 1 // the head, for the last token
-		}
-		ops += 2 * tokens * float64(x.Rows) * float64(x.Cols)
+		r.Ops += rows
 	}
-	return 100 * ops * r.TokS.Median / float64(r.Tokens) / (b.roof.Int8Peak.Max * 1e9)
+	switch {
+	case b.roof == nil:
+	case r.Test == BenchDecode:
+		r.Roofline = 100 * r.TokS.Median * r.Bytes / (b.roof.ReadBandwidth.Max * 1e9)
+	case integer:
+		r.Roofline = 100 * r.TokS.Median * r.Ops / (b.roof.Int8Peak.Max * 1e9)
+	}
 }
 
 func isInteger(l quant.Layout) bool { return l != quant.F32 && l != quant.F16 && l != quant.BF16 }

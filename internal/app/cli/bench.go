@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/pprof"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/cli/bench"
+	"github.com/systemgemma/systemgemma/internal/app/cli/wholefile"
 )
 
 // benchCmd is `systemgemma bench`.
@@ -31,6 +33,7 @@ type benchCmd struct {
 	Repeat    int      `placeholder:"N" default:"5" group:"Measure" help:"Measurements of each, after one that warms up."`
 	JSON      bool     `name:"json" group:"Output" help:"Write one JSON object a line instead of the table."`
 	Compare   string   `placeholder:"FILE" group:"Output" help:"Judge against an earlier run, what bench --json wrote: faster, slower, or within noise."`
+	Plot      string   `placeholder:"FILE" group:"Output" help:"Draw a roofline: what was measured beside what this machine can do (SVG)."`
 	Profile   string   `placeholder:"FILE" group:"Output" help:"Write a CPU profile (pprof) and tell the time by kind of operation."`
 }
 
@@ -80,6 +83,11 @@ func (c *benchCmd) Run(ctx context.Context, env *Env) error {
 	if profile != nil {
 		pprof.StopCPUProfile()
 		err = errors.Join(err, r.writeProfile(profile))
+	}
+	if err == nil && c.Plot != "" {
+		if err = wholefile.Write(c.Plot, 0o666, func(w io.Writer) error { return write(w, bench.Plot(r.rows)) }); err != nil {
+			return fmt.Errorf("--plot: %w", err)
+		}
 	}
 	if err == nil && before != nil {
 		err = r.tell("\ncompared with " + c.Compare + "\n" + bench.Report(bench.Compare(before, r.rows)))
@@ -297,14 +305,15 @@ func (r *benchRun) model(ctx context.Context, name string, open func() (*systemg
 	o := systemgemma.BenchOptions{Prefill: c.Prefill, Decode: *c.Decode, Parallel: c.Parallel, Depths: c.Depth, Threads: c.Threads, Repeat: c.Repeat, Rooflines: r.roofing}
 	status := r.env.waiting("measuring " + name)
 	defer func() { status.Stop() }()
-	typ := ""
+	typ, pauses := "", bench.StartPauses()
 	for x, err := range m.Bench(ctx, o) {
 		status.Stop()
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		typ = x.Type
-		row := bench.Row{Test: string(x.Test), Threads: x.Threads, Value: x.TokS, Model: name, Type: x.Type, Tokens: x.Tokens, Depth: x.Depth, Roofline: x.Roofline}
+		row := bench.Row{Test: string(x.Test), Threads: x.Threads, Value: x.TokS, Model: name, Type: x.Type, Tokens: x.Tokens, Depth: x.Depth,
+			Roofline: x.Roofline, Ops: x.Ops, Bytes: x.Bytes}
 		if err := r.emit(row); err != nil {
 			return err
 		}
@@ -316,7 +325,7 @@ func (r *benchRun) model(ctx context.Context, name string, open func() (*systemg
 		return err
 	}
 	tokens := slices.Max(c.Depth) + slices.Max(append(slices.Clone(c.Prefill), *c.Decode))
-	row := bench.Row{Test: bench.Memory, Model: name, Type: typ, Tokens: tokens, PeakBytes: machine.PeakMemory}
+	row := bench.Row{Test: bench.Memory, Model: name, Type: typ, Tokens: tokens, PeakBytes: machine.PeakMemory, Pause: pauses.Longest()}
 	row.WeightBytes, row.KVBytes = m.BenchMemory(tokens)
 	if err := r.emit(row); err != nil || len(seconds) == 0 {
 		return err

@@ -37,6 +37,7 @@ type Row struct {
 	Model, Type   string
 	Tokens, Depth int
 	Roofline      float64 // per cent; 0: not known
+	Ops, Bytes    float64 // that a token costs; 0: not known
 
 	// Of the machine: read_bandwidth and int8_peak.
 	CPU, Kernel, Instruction string
@@ -44,6 +45,7 @@ type Row struct {
 
 	// memory.
 	PeakBytes, WeightBytes, KVBytes int64
+	Pause                           float64 // seconds: the longest that the garbage collector took while the tests ran
 }
 
 // rate, machine, memory and load are the JSON objects of each kind of test. Field order is that of the output.
@@ -55,6 +57,8 @@ type rate struct {
 	Threads  int                 `json:"threads"`
 	TokS     *systemgemma.Spread `json:"tok_s"`
 	Roofline *float64            `json:"roofline_pct"` // null: not known
+	Ops      float64             `json:"ops_per_token,omitzero"`
+	Bytes    float64             `json:"bytes_per_token,omitzero"`
 	Model    string              `json:"model"`
 }
 
@@ -70,13 +74,14 @@ type machine struct {
 }
 
 type memory struct {
-	Test        string `json:"test"`
-	Type        string `json:"type"`
-	Tokens      *int   `json:"tokens"` // context that the KV cache had to hold
-	PeakBytes   *int64 `json:"peak_rss_bytes"`
-	WeightBytes *int64 `json:"weight_bytes"`
-	KVBytes     *int64 `json:"kv_bytes"`
-	Model       string `json:"model"`
+	Test        string  `json:"test"`
+	Type        string  `json:"type"`
+	Tokens      *int    `json:"tokens"` // context that the KV cache had to hold
+	PeakBytes   *int64  `json:"peak_rss_bytes"`
+	WeightBytes *int64  `json:"weight_bytes"`
+	KVBytes     *int64  `json:"kv_bytes"`
+	Pause       float64 `json:"gc_pause_seconds"`
+	Model       string  `json:"model"`
 }
 
 type load struct {
@@ -95,11 +100,11 @@ func (r Row) MarshalJSON() ([]byte, error) {
 	case Int8Peak:
 		return json.Marshal(machine{Test: r.Test, Threads: r.Threads, GOPS: &r.Value, Instruction: r.Instruction, CPU: r.CPU, Kernel: r.Kernel})
 	case Memory:
-		return json.Marshal(memory{r.Test, r.Type, &r.Tokens, &r.PeakBytes, &r.WeightBytes, &r.KVBytes, r.Model})
+		return json.Marshal(memory{r.Test, r.Type, &r.Tokens, &r.PeakBytes, &r.WeightBytes, &r.KVBytes, r.Pause, r.Model})
 	case Load:
 		return json.Marshal(load{r.Test, r.Type, r.Threads, &r.Value, r.Model})
 	}
-	x := rate{r.Test, r.Type, &r.Tokens, &r.Depth, r.Threads, &r.Value, nil, r.Model}
+	x := rate{r.Test, r.Type, &r.Tokens, &r.Depth, r.Threads, &r.Value, nil, r.Ops, r.Bytes, r.Model}
 	if r.Roofline > 0 {
 		x.Roofline = &r.Roofline
 	}
@@ -121,11 +126,11 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 			if x.Tokens == nil || x.Depth == nil || x.TokS == nil {
 				return Row{}, false
 			}
-			row := Row{Test: x.Test, Threads: x.Threads, Value: *x.TokS, Model: x.Model, Type: x.Type, Tokens: *x.Tokens, Depth: *x.Depth}
+			row := Row{Test: x.Test, Threads: x.Threads, Value: *x.TokS, Model: x.Model, Type: x.Type, Tokens: *x.Tokens, Depth: *x.Depth, Ops: x.Ops, Bytes: x.Bytes}
 			if x.Roofline != nil {
 				row.Roofline = *x.Roofline
 			}
-			return row, row.Roofline >= 0 && row.Tokens > 0 && row.Depth >= 0
+			return row, row.Roofline >= 0 && row.Ops >= 0 && row.Bytes >= 0 && row.Tokens > 0 && row.Depth >= 0
 		})
 	case ReadBandwidth, Int8Peak:
 		return decode(data, r, func(x *machine) (Row, bool) {
@@ -143,8 +148,8 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 			if x.Tokens == nil || x.PeakBytes == nil || x.WeightBytes == nil || x.KVBytes == nil {
 				return Row{}, false
 			}
-			row := Row{Test: x.Test, Model: x.Model, Type: x.Type, Tokens: *x.Tokens, PeakBytes: *x.PeakBytes, WeightBytes: *x.WeightBytes, KVBytes: *x.KVBytes}
-			return row, min(row.PeakBytes, row.WeightBytes, row.KVBytes) >= 0
+			row := Row{Test: x.Test, Model: x.Model, Type: x.Type, Tokens: *x.Tokens, PeakBytes: *x.PeakBytes, WeightBytes: *x.WeightBytes, KVBytes: *x.KVBytes, Pause: x.Pause}
+			return row, min(row.PeakBytes, row.WeightBytes, row.KVBytes) >= 0 && row.Pause >= 0
 		})
 	case Load:
 		return decode(data, r, func(x *load) (Row, bool) {

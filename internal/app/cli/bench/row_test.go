@@ -18,8 +18,8 @@ var examples = []struct {
 	json, text string
 }{
 	{
-		Row{Test: Prefill, Threads: 2, Value: spread{Min: 99, Median: 100.5, Max: 120}, Model: "synthetic 2b", Type: "w8a8", Tokens: 512, Roofline: 81.25},
-		`{"test":"prefill","type":"w8a8","tokens":512,"depth":0,"threads":2,"tok_s":{"min":99,"median":100.5,"max":120},"roofline_pct":81.25,"model":"synthetic 2b"}`,
+		Row{Test: Prefill, Threads: 2, Value: spread{Min: 99, Median: 100.5, Max: 120}, Model: "synthetic 2b", Type: "w8a8", Tokens: 512, Roofline: 81.25, Ops: 4e9, Bytes: 20.5e6},
+		`{"test":"prefill","type":"w8a8","tokens":512,"depth":0,"threads":2,"tok_s":{"min":99,"median":100.5,"max":120},"roofline_pct":81.25,"ops_per_token":4000000000,"bytes_per_token":20500000,"model":"synthetic 2b"}`,
 		"synthetic 2b       w8a8   prefill     512      0       2        100 tok/s          99.0 - 120     81 %\n",
 	},
 	{
@@ -38,9 +38,9 @@ var examples = []struct {
 		"int8 peak        467 GOPS (400 - 467), sdot, 1 thread\n",
 	},
 	{
-		Row{Test: Memory, Model: "a/long/path/to/a/model.gguf", Type: "w8a8", Tokens: 1024, PeakBytes: 2_700_000_000, WeightBytes: 2_600_000_000, KVBytes: 54_000_000},
-		`{"test":"memory","type":"w8a8","tokens":1024,"peak_rss_bytes":2700000000,"weight_bytes":2600000000,"kv_bytes":54000000,"model":"a/long/path/to/a/model.gguf"}`,
-		"…h/to/a/model.gguf w8a8   memory     1024                      2700 MB    weights 2600 MB, KV cache 54.0 MB\n",
+		Row{Test: Memory, Model: "a/long/path/to/a/model.gguf", Type: "w8a8", Tokens: 1024, PeakBytes: 2_700_000_000, WeightBytes: 2_600_000_000, KVBytes: 54_000_000, Pause: 0.00012},
+		`{"test":"memory","type":"w8a8","tokens":1024,"peak_rss_bytes":2700000000,"weight_bytes":2600000000,"kv_bytes":54000000,"gc_pause_seconds":0.00012,"model":"a/long/path/to/a/model.gguf"}`,
+		"…h/to/a/model.gguf w8a8   memory     1024                      2700 MB    weights 2600 MB, KV cache 54.0 MB, longest GC pause 0.120 ms\n",
 	},
 	{
 		Row{Test: Load, Threads: 2, Model: "mini", Type: "w8a8", Value: spread{Min: 0.002, Median: 0.0033, Max: 0.25}},

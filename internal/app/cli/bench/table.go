@@ -20,8 +20,8 @@ func (r Row) String() string {
 	case Int8Peak:
 		return fmt.Sprintf("%-16s %s GOPS (%s), %s, %s\n", "int8 peak", number(r.Value.Max), span(r.Value), r.Instruction, threads(r.Threads))
 	case Memory:
-		return fmt.Sprintf("%-18s %-6s %-8s %6d %6s %7s %10s %-5s weights %s, KV cache %s\n", cut(r.Model, 18), r.Type, r.Test, r.Tokens, "", "",
-			number(float64(r.PeakBytes)/1e6), "MB", megabytes(r.WeightBytes), megabytes(r.KVBytes))
+		return fmt.Sprintf("%-18s %-6s %-8s %6d %6s %7s %10s %-5s weights %s, KV cache %s, longest GC pause %s ms\n", cut(r.Model, 18), r.Type, r.Test, r.Tokens, "", "",
+			number(float64(r.PeakBytes)/1e6), "MB", megabytes(r.WeightBytes), megabytes(r.KVBytes), number(1000*r.Pause))
 	case Load:
 		return fmt.Sprintf("%-18s %-6s %-8s %6s %6s %7d %10s %-5s %19s\n", cut(r.Model, 18), r.Type, r.Test, "", "", r.Threads, number(1000*r.Value.Median), "ms",
 			span(systemgemma.Spread{Min: 1000 * r.Value.Min, Max: 1000 * r.Value.Max}))
