@@ -49,6 +49,7 @@ type Engine struct {
 	waiting []*sequence // guarded by mu; in the order of admission
 	looping bool        // guarded by mu; the goroutine that makes steps is there
 	closed  bool        // guarded by mu
+	admits  int         // guarded by mu; running requests, as of the last admission
 	pass    struct {    // guarded by mu; the pass under way
 		rows, abandoned int // all, and those that nobody wants any more
 	}
@@ -208,6 +209,7 @@ func (e *Engine) loop() {
 		e.drop()
 		e.mu.Lock()
 		e.admit()
+		e.admits = len(e.running)
 		if len(e.running) == 0 && len(e.waiting) == 0 {
 			e.looping = false
 			e.mu.Unlock()
@@ -283,14 +285,16 @@ func (e *Engine) keep(tokens []int32, c *gemma2.Cache) {
 
 // Load is what an engine is doing.
 type Load struct {
+	Running int   // requests that have been admitted and have not ended
 	Waiting int   // requests
 	KVBytes int64 // memory of all KV pages
 	Pinned  int64 // of those that running requests need
+	KVLimit int64 // of all KV pages; 0: none
 }
 
 // Load says what the engine is doing now.
 func (e *Engine) Load() Load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return Load{Waiting: len(e.waiting), KVBytes: e.pool.Bytes(), Pinned: e.pool.Pinned()}
+	return Load{Running: e.admits, Waiting: len(e.waiting), KVBytes: e.pool.Bytes(), Pinned: e.pool.Pinned(), KVLimit: e.pool.Limit()}
 }

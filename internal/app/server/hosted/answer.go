@@ -1,0 +1,109 @@
+package hosted
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+)
+
+// Events are an answer as it comes.
+type Events = iter.Seq2[systemgemma.Event, error]
+
+// errTime ends an answer that has taken as long as it may.
+var errTime = errors.New("the answer took as long as it may")
+
+// Chat is Model.Chat, counted. maxTime above 0 ends the answer then, as the limit on tokens would. Errors are those of a client.
+func (l *Lease) Chat(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions, maxTime time.Duration) Events {
+	return l.counted(ctx, maxTime, func(ctx context.Context) Events { return l.Model.Chat(ctx, messages, o) })
+}
+
+// Generate is Model.Generate, counted as Chat is.
+func (l *Lease) Generate(ctx context.Context, p systemgemma.Prompt, o *systemgemma.GenerateOptions, maxTime time.Duration) Events {
+	return l.counted(ctx, maxTime, func(ctx context.Context) Events { return l.Model.Generate(ctx, p, o) })
+}
+
+func (l *Lease) counted(ctx context.Context, maxTime time.Duration, start func(context.Context) Events) Events {
+	return func(yield func(systemgemma.Event, error) bool) {
+		run := ctx
+		if maxTime > 0 {
+			var cancel context.CancelFunc
+			run, cancel = context.WithTimeoutCause(ctx, maxTime, errTime)
+			defer cancel()
+		}
+		m := l.set.meter
+		ended := false
+		defer func() {
+			if !ended {
+				m.Cancelled.Add(1) // who reads wanted no more
+			}
+		}()
+		for e, err := range start(run) {
+			if e.ID >= 0 {
+				m.Token()
+			}
+			if r := e.Result; r != nil {
+				ended = true
+				m.Prompt(len(r.PromptIDs)-r.CachedTokens, r.CachedTokens, r.Prefill)
+				m.DecodeTime.Add(int64(r.Decode))
+				m.DraftedTokens.Add(int64(r.DraftedTokens))
+				m.AcceptedTokens.Add(int64(r.AcceptedTokens))
+				if r.FinishReason == systemgemma.FinishCancel && ctx.Err() == nil && errors.Is(context.Cause(run), errTime) {
+					r.FinishReason, err = systemgemma.FinishLength, nil // out of time, not unwanted
+				}
+			}
+			switch {
+			case err == nil && e.Result != nil:
+				m.Answers.Add(1)
+			case err != nil && ctx.Err() != nil:
+				ended = true
+				m.Cancelled.Add(1)
+			case err != nil:
+				ended = true
+				m.Failed.Add(1)
+			}
+			if err != nil {
+				if ctx.Err() != nil {
+					err = context.Cause(ctx)
+				}
+				err = problem.OfModel(err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Score is Model.Score, counted.
+func (l *Lease) Score(ctx context.Context, ids []int32, from int, adapters ...systemgemma.AdapterUse) (*systemgemma.Score, error) {
+	start := time.Now()
+	s, err := l.Model.Score(ctx, ids, from, adapters...)
+	return s, l.read(ctx, len(ids), start, err)
+}
+
+// Embed is Model.Embed, counted.
+func (l *Lease) Embed(ctx context.Context, p systemgemma.Prompt, o *systemgemma.EmbedOptions) (vector []float32, tokens int, err error) {
+	start := time.Now()
+	vector, tokens, err = l.Model.Embed(ctx, p, o)
+	return vector, tokens, l.read(ctx, tokens, start, err)
+}
+
+// read counts a request that reads a prompt and answers nothing.
+func (l *Lease) read(ctx context.Context, tokens int, start time.Time, err error) error {
+	m := l.set.meter
+	switch {
+	case err == nil:
+		m.Answers.Add(1)
+		m.Prompt(tokens, 0, time.Since(start))
+		return nil
+	case ctx.Err() != nil:
+		m.Cancelled.Add(1)
+		return context.Cause(ctx)
+	}
+	m.Failed.Add(1)
+	return problem.OfModel(err)
+}

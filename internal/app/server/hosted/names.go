@@ -1,0 +1,180 @@
+package hosted
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub/names"
+	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+)
+
+// what is what a name means.
+type what struct {
+	asked string // the name of the request
+	name  string // the model's own
+	path  string // for systemgemma.Open
+	mode  string // system mode that the name asks for; "": none
+	entry *models.Model
+}
+
+// directory knows the models that were asked for by name, and looks the others up in the store.
+type directory struct {
+	given []what
+	store *models.Store
+
+	mu      sync.RWMutex
+	aliases map[string]string // guarded by mu; alias -> name
+}
+
+// latest is the tag that Ollama's clients add to names without one.
+const latest = ":latest"
+
+func (d *directory) fill(o *Options) error {
+	d.store, d.aliases = o.Store, map[string]string{}
+	list := o.Models
+	if len(list) == 0 {
+		list = []string{systemgemma.Mini}
+	}
+	for _, arg := range list {
+		w, err := d.locate(arg)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(d.given, func(x what) bool { return x.name == w.name }); i >= 0 {
+			if d.given[i].path == w.path {
+				continue
+			}
+			return fmt.Errorf("model %q: want models of different names, found %s and %s, both called %s; give one of them a second name by cp", arg, d.given[i].path, w.path, w.name)
+		}
+		d.given = append(d.given, w)
+	}
+	for _, alias := range slices.Sorted(maps.Keys(o.Aliases)) {
+		if err := d.setAlias(alias, o.Aliases[alias]); err != nil {
+			return fmt.Errorf("alias %s=%s: %w", alias, o.Aliases[alias], err)
+		}
+	}
+	return nil
+}
+
+// maxName bounds a model's name, in bytes.
+const maxName = 200
+
+// setAlias gives a model a further name, or takes it away if name is empty.
+func (d *directory) setAlias(alias, name string) error {
+	alias = strings.TrimSuffix(alias, latest)
+	if alias == "" || len(alias) > maxName || strings.ContainsFunc(alias, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return problem.Invalid("model", "want an alias of 1 to %d characters without spaces, found %.40q", maxName, alias)
+	}
+	if name != "" {
+		if _, err := d.find(name); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if delete(d.aliases, alias); name != "" {
+		d.aliases[alias] = name
+	}
+	return nil
+}
+
+// others are all aliases and their names.
+func (d *directory) others() map[string]string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.aliases)
+}
+
+// locate is a model as the command line names it: also by its path, which requests can't.
+func (d *directory) locate(arg string) (what, error) {
+	if arg == "" || arg == systemgemma.Mini {
+		return mini, nil
+	}
+	if info, err := os.Stat(arg); err == nil {
+		path, err := filepath.Abs(arg)
+		name := filepath.Base(path)
+		if !info.IsDir() {
+			name = strings.TrimSuffix(name, filepath.Ext(name))
+		}
+		return what{name: name, path: path}, err
+	}
+	w, err := d.stored(arg)
+	if w == nil && err == nil {
+		_, isShort := names.Lookup(strings.SplitN(arg, ":", 2)[0])
+		if isShort {
+			return what{}, fmt.Errorf("model %q is not here; get it by: systemgemma pull %s", arg, arg)
+		}
+		return what{}, fmt.Errorf("model %q: want mini, a folder, a .gguf file or a model of systemgemma list; nothing of that name is here", arg)
+	}
+	if err != nil {
+		return what{}, err
+	}
+	return *w, nil
+}
+
+var mini = what{name: systemgemma.Mini, path: systemgemma.Mini}
+
+// stored is a model of the store; nil: none of that name.
+func (d *directory) stored(name string) (*what, error) {
+	if d.store == nil {
+		return nil, nil
+	}
+	all, err := d.store.Find(name)
+	var ambiguous *models.AmbiguousError
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return nil, nil
+	case errors.As(err, &ambiguous):
+		return nil, problem.Invalid("model", "%v", err)
+	case err != nil:
+		return nil, err
+	}
+	w := what{name: name, path: all[0].Path, entry: &all[0]}
+	if row, ok := names.Lookup(strings.SplitN(name, ":", 2)[0]); ok {
+		w.mode = row.Template
+	}
+	return &w, nil
+}
+
+// find is a model as requests name it. "" is the first one; NAME:latest is NAME.
+func (d *directory) find(name string) (what, error) {
+	if len(name) > maxName {
+		return what{}, problem.NoModel("model: want a name of at most %d bytes, found %d", maxName, len(name))
+	}
+	if name == "" {
+		w := d.given[0]
+		w.asked = w.name
+		return w, nil
+	}
+	for _, try := range []string{name, strings.TrimSuffix(name, latest)} {
+		d.mu.RLock()
+		to, ok := d.aliases[try]
+		d.mu.RUnlock()
+		if ok {
+			try = strings.TrimSuffix(to, latest)
+		}
+		for _, w := range append(d.given, mini) {
+			if w.name == try {
+				w.asked = name
+				return w, nil
+			}
+		}
+		w, err := d.stored(try)
+		if err != nil {
+			return what{}, err
+		}
+		if w != nil {
+			w.asked = name
+			return *w, nil
+		}
+	}
+	return what{}, problem.NoModel("model %.100q is not here; want one of those that /v1/models lists, or get it by: systemgemma pull", name)
+}
