@@ -4,6 +4,8 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"github.com/systemgemma/systemgemma/internal/testkit/scripted"
 )
 
 // exception is a case where we must differ from the reference: why, and what we do instead.
@@ -144,10 +146,10 @@ func exceptionOf(name string) (string, *exception) {
 
 // replay makes the call and compares with our own expected outcome. Whatever it is, the cache must be sound.
 func (e *exception) replay(r *replay) {
-	before := tree(r.t, r.script.root)
+	before := scripted.Tree(r.t, r.script.Root)
 	got, err := r.call()
 	var requests []string
-	for _, q := range r.script.made() {
+	for _, q := range r.script.Made() {
 		s := q.Method + " " + q.Host
 		if v := q.Headers["range"]; v != "" {
 			s += " " + strings.TrimPrefix(v, "bytes=")
@@ -157,8 +159,8 @@ func (e *exception) replay(r *replay) {
 	holds := ""
 	if file, ok := got.(string); ok && err == nil {
 		b, ferr := os.ReadFile(file)
-		for name, c := range r.script.contents {
-			if ferr == nil && string(b) == string(c.bytes()) {
+		for name, c := range r.script.Contents {
+			if ferr == nil && string(b) == string(c.Bytes()) {
 				holds = name
 			}
 		}
@@ -169,9 +171,9 @@ func (e *exception) replay(r *replay) {
 			found.kind, found.requests, found.holds, err)
 	}
 	if r.c.Call.Fn == "cli" {
-		for _, d := range compareTrees(recorded(r.c.CacheTree), tree(r.t, r.script.root), refsOf(r.c.CacheTree)) {
+		for _, d := range compareTrees(scripted.Recorded(r.c.CacheTree), scripted.Tree(r.t, r.script.Root), refsOf(r.c.CacheTree)) {
 			r.t.Errorf("disk: %s", d)
 		}
 	}
-	sound(r.t, r.script.root, before)
+	sound(r.t, r.script.Root, before)
 }

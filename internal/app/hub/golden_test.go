@@ -19,6 +19,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/hub/wire"
 	"github.com/systemgemma/systemgemma/internal/testkit/golden"
+	"github.com/systemgemma/systemgemma/internal/testkit/scripted"
 )
 
 // kindOf names what our error is; wantKind names what the recorded one means.
@@ -176,7 +177,7 @@ func (r *replay) compareResult(got any) {
 	if err := json.Unmarshal(r.c.Result, &want); err != nil {
 		r.t.Fatal(err)
 	}
-	w, g := plain(want, r.script.fill), plain(got, func(s string) string { return s })
+	w, g := plain(want, r.script.Fill), plain(got, func(s string) string { return s })
 	r.t.Helper()
 	if diff := cmp.Diff(common(w, g), g); diff != "" {
 		r.t.Errorf("result (-want +got):\n%s", diff)
@@ -217,7 +218,7 @@ func common(want, got any) any {
 // own expected outcome.
 func TestGoldenReplay(t *testing.T) {
 	dir := golden.Dir(t, "hub")
-	var contents map[string]content
+	var contents map[string]scripted.Content
 	if err := json.Unmarshal(golden.Read(t, filepath.Join(dir, "contents.json")), &contents); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func (r *replay) compare() {
 		r.compareResult(got)
 	}
 	r.compareRequests()
-	for _, d := range compareTrees(recorded(r.c.CacheTree), tree(r.t, r.script.root), refsOf(r.c.CacheTree)) {
+	for _, d := range compareTrees(scripted.Recorded(r.c.CacheTree), scripted.Tree(r.t, r.script.Root), refsOf(r.c.CacheTree)) {
 		r.t.Errorf("disk: %s", d)
 	}
 	if diff := cmp.Diff(r.c.Sleeps, r.sleeps); diff != "" && len(r.c.Sleeps) > 0 {
@@ -266,9 +267,9 @@ func (r *replay) compare() {
 func (r *replay) compareRequests() {
 	var want []string
 	for _, q := range r.c.Requests {
-		want = append(want, q.line())
+		want = append(want, q.Line())
 	}
-	if diff := cmp.Diff(want, r.script.asked(), cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" && (len(want) > 0 || len(r.script.asked()) > 0) {
+	if diff := cmp.Diff(want, r.script.Asked(), cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" && (len(want) > 0 || len(r.script.Asked()) > 0) {
 		r.t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/download"
 	"github.com/systemgemma/systemgemma/internal/app/hub/settings"
 	"github.com/systemgemma/systemgemma/internal/app/hub/wire"
+	"github.com/systemgemma/systemgemma/internal/testkit/scripted"
 )
 
 const (
@@ -57,7 +58,7 @@ func clientOf(t *testing.T, endpoint string, o hub.Options) (*hub.Client, string
 // noFiles fails if anything lies under a final name.
 func noFiles(t *testing.T, root string) {
 	t.Helper()
-	for p, what := range tree(t, root) {
+	for p, what := range scripted.Tree(t, root) {
 		if what != "dir" && !strings.Contains(p, ".locks") && !strings.HasSuffix(p, "CACHEDIR.TAG") && !strings.Contains(p, "/trees/") {
 			t.Errorf("%s was left behind", p)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
 	"github.com/systemgemma/systemgemma/internal/app/hub/settings"
 	"github.com/systemgemma/systemgemma/internal/app/hub/wire"
+	"github.com/systemgemma/systemgemma/internal/testkit/scripted"
 )
 
 // recordedCase is one call of the reference client, as recorded.
@@ -27,9 +28,9 @@ type recordedCase struct {
 		Fn   string
 		Args args
 	}
-	DiskBefore   []node  `json:"disk_before"`
-	ServerScript []*rule `json:"server_script"`
-	Requests     []request
+	DiskBefore   []scripted.Node  `json:"disk_before"`
+	ServerScript []*scripted.Rule `json:"server_script"`
+	Requests     []scripted.Request
 	Result       json.RawMessage
 	Error        *struct {
 		Type, Message string
@@ -37,7 +38,7 @@ type recordedCase struct {
 		Cause         *struct{ Type, Message string }
 	}
 	Sleeps    []float64
-	CacheTree []node `json:"cache_tree"`
+	CacheTree []scripted.Node `json:"cache_tree"`
 }
 
 type args struct {
@@ -84,26 +85,26 @@ func (s *oneOrMore) UnmarshalJSON(b []byte) error {
 type replay struct {
 	t      *testing.T
 	c      recordedCase
-	script *scripted
+	script *scripted.Servers
 	client *hub.Client
 	set    settings.Settings
 	sleeps []float64
 }
 
 // newReplay lays out a case's disk, starts its servers and makes a client by its environment.
-func newReplay(t *testing.T, c recordedCase, contents map[string]content) *replay {
-	r := &replay{t: t, c: c, script: startScript(t, t.TempDir(), contents, c.ServerScript)}
-	r.script.layOut(t, c.DiskBefore)
+func newReplay(t *testing.T, c recordedCase, contents map[string]scripted.Content) *replay {
+	r := &replay{t: t, c: c, script: scripted.Start(t, t.TempDir(), contents, c.ServerScript)}
+	r.script.LayOut(t, c.DiskBefore)
 	env := map[string]string{
-		"HF_ENDPOINT": r.script.hub.URL, "HF_HOME": filepath.Join(r.script.root, "hf"), "HF_HUB_DISABLE_XET": "1",
+		"HF_ENDPOINT": r.script.Hub.URL, "HF_HOME": filepath.Join(r.script.Root, "hf"), "HF_HUB_DISABLE_XET": "1",
 	}
 	for k, v := range c.Env {
 		delete(env, k)
 		if v != nil {
-			env[k] = r.script.fill(*v)
+			env[k] = r.script.Fill(*v)
 		}
 	}
-	home := filepath.Join(r.script.root, "home")
+	home := filepath.Join(r.script.Root, "home")
 	var err error
 	r.set, err = settings.FromEnv(func(k string) (string, bool) { v, ok := env[k]; return v, ok }, home)
 	if err != nil {
@@ -111,10 +112,10 @@ func newReplay(t *testing.T, c recordedCase, contents map[string]content) *repla
 	}
 	a := c.Call.Args
 	if a.Endpoint != "" {
-		r.set.Endpoint = r.script.fill(a.Endpoint)
+		r.set.Endpoint = r.script.Fill(a.Endpoint)
 	}
 	if a.CacheDir != "" {
-		r.set.Cache = r.script.fill(a.CacheDir)
+		r.set.Cache = r.script.Fill(a.CacheDir)
 	}
 	r.client, err = hub.New(r.set, hub.Options{
 		Block: c.Patch.Chunk,
@@ -150,7 +151,7 @@ func (r *replay) call() (any, error) {
 	switch r.c.Call.Fn {
 	case "hf_hub_download":
 		f, err := c.File(ctx, hub.FileRequest{
-			Repo: repo, Revision: a.Revision, Name: a.Filename, Force: a.Force, Local: a.LocalOnly, Plan: a.DryRun, Folder: r.script.fill(a.LocalDir),
+			Repo: repo, Revision: a.Revision, Name: a.Filename, Force: a.Force, Local: a.LocalOnly, Plan: a.DryRun, Folder: r.script.Fill(a.LocalDir),
 		})
 		if a.DryRun {
 			return plan(f), err
@@ -158,7 +159,7 @@ func (r *replay) call() (any, error) {
 		return f.Path, err
 	case "snapshot_download":
 		s, err := c.Snapshot(ctx, hub.SnapshotRequest{
-			Repo: repo, Revision: a.Revision, Allow: a.Allow, Ignore: a.Ignore, Local: a.LocalOnly, Plan: a.DryRun, Folder: r.script.fill(a.LocalDir),
+			Repo: repo, Revision: a.Revision, Allow: a.Allow, Ignore: a.Ignore, Local: a.LocalOnly, Plan: a.DryRun, Folder: r.script.Fill(a.LocalDir),
 		})
 		if a.DryRun {
 			var files []any

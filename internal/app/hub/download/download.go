@@ -41,6 +41,7 @@ type Options struct {
 	Segment int64         // bytes a range asks for, default 32 MiB
 	Block   int64         // if > 0, only whole blocks are kept of what is cut: how the reference client's block size is replayed
 	Stall   time.Duration // silence after which a connection is given up, default 10 s
+	Once    bool          // a file whose hash is wrong is not fetched once more
 	Retries int           // tries in a row without new bytes after the first, default 5
 	Wait    func(ctx context.Context, try int, err error) error
 	Clock   wire.Clock
@@ -108,7 +109,7 @@ func (e *SpaceError) Error() string {
 func Fetch(ctx context.Context, t Target, get Getter, o Options) error {
 	o = o.withDefaults()
 	err := fetch(ctx, t, get, o, false)
-	if _, wrong := errors.AsType[*HashError](err); wrong {
+	if _, wrong := errors.AsType[*HashError](err); wrong && !o.Once {
 		o.Report(Progress{Name: t.Name, Total: t.Size, Retry: err})
 		t.Prefix = ""
 		err = fetch(ctx, t, get, o, true)

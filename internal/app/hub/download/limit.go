@@ -2,6 +2,7 @@ package download
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -49,4 +50,28 @@ func (l *Limiter) wait(ctx context.Context, clock wire.Clock, n int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// Reader is r at the limiter's rate; read is told of each piece. A nil Limiter doesn't limit.
+func (l *Limiter) Reader(ctx context.Context, clock wire.Clock, r io.Reader, read func(n int)) io.Reader {
+	return &limited{l, ctx, clock, r, read}
+}
+
+type limited struct {
+	l     *Limiter
+	ctx   context.Context
+	clock wire.Clock
+	r     io.Reader
+	read  func(int)
+}
+
+func (x *limited) Read(p []byte) (int, error) {
+	n, err := x.r.Read(p)
+	if n > 0 {
+		if wait := x.l.wait(x.ctx, x.clock, n); wait != nil {
+			return 0, wait
+		}
+		x.read(n)
+	}
+	return n, err
 }

@@ -32,6 +32,7 @@ type Name struct {
 	File     string // Hub: a file inside the repository; "" is the whole model
 	Quant    string // Hub: the type of a GGUF file, from owner/repo:Q8_0; the listing tells which file that is
 	Template string // the template mode a short name asks for, else ""
+	Ollama   OllamaName
 	Target   string // Ollama: [host/][namespace/]model[:tag]; URL: the address; Path: the path
 }
 
@@ -135,34 +136,19 @@ func hub(whole, s string) (Name, error) {
 }
 
 var (
-	quant      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
-	ollamaPart = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
-	repoPart   = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	commit     = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	etag       = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+	quant    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
+	repoPart = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	commit   = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	etag     = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 )
 
-// ollama reads [host[:port]/][namespace/]model[:tag].
+// ollama reads what follows ollama://.
 func ollama(whole, s string) (Name, error) {
-	parts := strings.Split(s, "/")
-	bad := len(parts) > 3
-	last := &parts[len(parts)-1]
-	if model, tag, tagged := strings.Cut(*last, ":"); tagged {
-		*last = model
-		bad = bad || !ollamaPart.MatchString(tag) || len(tag) > 80
+	n, err := ParseOllama(s)
+	if err != nil || strings.Contains(s, "://") {
+		return Name{}, refuse("Ollama name", whole, "want ollama://[host[:port]/][namespace/]model[:tag] of letters, digits, _ . and -")
 	}
-	for i, p := range parts {
-		limit := 80
-		if i == 0 && len(parts) == 3 {
-			p, _, _ = strings.Cut(p, ":")
-			limit = 350
-		}
-		bad = bad || !ollamaPart.MatchString(p) || len(p) > limit || strings.Contains(p, "..")
-	}
-	if bad {
-		return Name{}, refuse("Ollama name", whole, "want ollama://[host/][namespace/]model[:tag] of letters, digits, _ . and -")
-	}
-	return Name{Kind: Ollama, Target: s}, nil
+	return Name{Kind: Ollama, Target: s, Ollama: n}, nil
 }
 
 // Repo accepts what a hub accepts as a repository: name or owner/name of letters, digits, . _ and -, at most 96 characters.

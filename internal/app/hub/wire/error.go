@@ -46,6 +46,7 @@ type Error struct {
 	Server     string // the hub's own words
 	RequestID  string
 	Commit     string        // X-Repo-Commit of the answer, unchecked
+	Challenge  string        // WWW-Authenticate of the answer
 	RetryAfter time.Duration // what the hub asked to wait, 0 if it didn't
 	Hub        string        // the hub's address
 	TokenFrom  string        // where the token that was sent came from; "" if none was sent
@@ -114,10 +115,11 @@ func (c *Client) refusal(s Subject, u *url.URL, resp *http.Response, token bool)
 	e.Status = resp.StatusCode
 	e.RequestID = clean(resp.Header.Get("X-Request-Id"))
 	e.Commit = resp.Header.Get("X-Repo-Commit")
+	e.Challenge = resp.Header.Get("Www-Authenticate")
 	e.RetryAfter = retryAfter(resp.Header)
 	e.Server = serverWords(resp)
-	if token && c.Token != "" {
-		e.TokenFrom = c.TokenFrom
+	if secret, from := c.token(); token && secret != "" {
+		e.TokenFrom = from
 	}
 	e.Kind = kindOf(resp.StatusCode, resp.Header.Get("X-Error-Code"), e.Server, SameOrigin(u, c.Endpoint))
 	return e

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,28 @@ type Client struct {
 	HeadLimit time.Duration // how long the header of an answer may take
 	Retries   int           // tries after the first, default 5
 	Waiting   func(wait time.Duration, why error)
+
+	fresh struct { // a token that came after the client was made
+		sync.Mutex
+		token, from string
+	}
+}
+
+// SetToken replaces the token, also while requests run.
+func (c *Client) SetToken(token, from string) {
+	c.fresh.Lock()
+	defer c.fresh.Unlock()
+	c.fresh.token, c.fresh.from = token, from
+}
+
+// token is the one to send and where it came from.
+func (c *Client) token() (token, from string) {
+	c.fresh.Lock()
+	defer c.fresh.Unlock()
+	if c.fresh.token != "" {
+		return c.fresh.token, c.fresh.from
+	}
+	return c.Token, c.TokenFrom
 }
 
 // Clock is the time that waits take. The zero value is the real one.
@@ -71,13 +94,21 @@ type Request struct {
 	Method   string
 	URL      *url.URL
 	Header   http.Header
-	Body     string // sent with ContentType
-	Type     string
+	Body     string  // sent with Type
+	Type     string  // Content-Type; "" sends none
+	Upload   *Upload // sent instead of Body
 	NoToken  bool
+	Stay     bool          // follow no redirect, and return the answer that is one
 	SameOnly bool          // follow redirects within the first URL's origin only, and return the answer that leaves it
 	Retry    bool          // try again what a moment may heal
 	Limit    time.Duration // for the header of the answer, default HeadLimit
 	Subject  Subject
+}
+
+// Upload is a body that is not in memory. It is opened anew for each try.
+type Upload struct {
+	Size int64
+	Open func() (io.ReadCloser, error)
 }
 
 // Subject is what a request is about, for messages.
@@ -138,7 +169,7 @@ func (c *Client) once(ctx context.Context, r Request) (*http.Response, error) {
 			closeBody(resp)
 			return nil, c.fail(NotAHub, r.Subject, u, fmt.Errorf("a redirect to %.200q", location))
 		}
-		if r.SameOnly && !SameOrigin(next, u) {
+		if r.Stay || r.SameOnly && !SameOrigin(next, u) {
 			return resp, nil
 		}
 		closeBody(resp)
@@ -174,22 +205,31 @@ func (c *Client) send(ctx context.Context, r Request, method string, u *url.URL,
 	if req.Header.Get("Accept-Encoding") == "" {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", r.Type)
-	}
-	if token && c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	var late *time.Timer
 	limit := r.Limit
 	if limit == 0 {
 		limit = c.HeadLimit
 	}
+	var late *deadline
 	if limit > 0 {
-		late = time.AfterFunc(c.Clock.Real(limit), func() { cancel(errLate) })
+		late = newDeadline(c.Clock.Real(limit), func() { cancel(errLate) })
+	}
+	if r.Upload != nil && r.Upload.Size > 0 {
+		file, err := r.Upload.Open()
+		if err != nil {
+			late.stop()
+			cancel(nil)
+			return nil, err
+		}
+		req.Body, req.ContentLength = &feeding{file, late}, r.Upload.Size
+	}
+	if r.Type != "" && method != http.MethodGet && method != http.MethodHead {
+		req.Header.Set("Content-Type", r.Type)
+	}
+	if secret, _ := c.token(); token && secret != "" {
+		req.Header.Set("Authorization", "Bearer "+secret)
 	}
 	resp, err := c.HTTP.Do(req)
-	if late != nil && !late.Stop() && err == nil {
+	if !late.stop() && err == nil {
 		// The limit passed between the answer and here: the body can't be read any more.
 		closeBody(resp)
 		err = errLate
@@ -209,6 +249,52 @@ func (c *Client) send(ctx context.Context, r Request, method string, u *url.URL,
 }
 
 var errLate = errors.New("no answer in time")
+
+// deadline calls a function unless it is fed or stopped in time. A nil deadline never does.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer // nil: stopped
+	limit time.Duration
+}
+
+func newDeadline(limit time.Duration, end func()) *deadline {
+	return &deadline{timer: time.AfterFunc(limit, end), limit: limit}
+}
+
+// feed begins the time anew: something moves.
+func (d *deadline) feed() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Reset(d.limit)
+	}
+}
+
+// stop ends the time, and tells whether it had not passed.
+func (d *deadline) stop() bool {
+	if d == nil {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	intime := d.timer.Stop()
+	d.timer = nil
+	return intime
+}
+
+// feeding is a body whose every read shows that its request is alive.
+type feeding struct {
+	io.ReadCloser
+	late *deadline
+}
+
+func (f *feeding) Read(p []byte) (int, error) {
+	f.late.feed()
+	return f.ReadCloser.Read(p)
+}
 
 // canceling ends a request's context with its body.
 type canceling struct {

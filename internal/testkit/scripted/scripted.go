@@ -1,4 +1,8 @@
-package hub_test
+// Package scripted replays recorded exchanges for tests: a pair of servers on loopback that answer by rules and keep every request,
+// and what lies on disk before and after.
+//
+// It knows the form of the recordings, and nothing of what is tested.
+package scripted
 
 import (
 	"bytes"
@@ -17,18 +21,19 @@ import (
 	"time"
 )
 
-// scripted is the pair of servers of a recorded case: rules say what they answer, and every request is kept.
-type scripted struct {
-	hub, cdn *httptest.Server
-	root     string
-	contents map[string]content
+// Servers are the pair of servers of a recorded case: rules say what they answer, and every request is kept.
+type Servers struct {
+	Hub, CDN *httptest.Server
+	Root     string // folder of the case
+	Contents map[string]Content
 
 	mu       sync.Mutex
-	rules    []*rule
-	requests []request
+	rules    []*Rule
+	requests []Request
 }
 
-type content struct {
+// Content is a body that cases name.
+type Content struct {
 	Size   int64
 	SHA256 string
 	Git    string
@@ -36,7 +41,8 @@ type content struct {
 	B64    *string
 }
 
-func (c content) bytes() []byte {
+// Bytes are the content.
+func (c Content) Bytes() []byte {
 	if c.Text != nil {
 		return []byte(*c.Text)
 	}
@@ -47,7 +53,8 @@ func (c content) bytes() []byte {
 	return b
 }
 
-type rule struct {
+// Rule says which requests it answers, and how.
+type Rule struct {
 	On struct {
 		Method, Path, Host, Query string
 		Headers                   map[string]*string
@@ -69,15 +76,16 @@ type rule struct {
 	used  int
 }
 
-type request struct {
+// Request is one that came.
+type Request struct {
 	Host, Method, Path, Query string
 	Headers                   map[string]string
 	Body                      string
 	Rule                      *int
 }
 
-// line is what of a request counts.
-func (r request) line() string {
+// Line is what of a request counts.
+func (r Request) Line() string {
 	s := r.Host + " " + r.Method + " " + r.Path
 	if r.Query != "" {
 		s += "?" + r.Query
@@ -93,31 +101,33 @@ func (r request) line() string {
 	return s
 }
 
-func startScript(t *testing.T, root string, contents map[string]content, rules []*rule) *scripted {
-	s := &scripted{root: root, contents: contents, rules: rules}
-	s.hub = httptest.NewServer(s.handler("hub"))
-	s.cdn = httptest.NewServer(s.handler("cdn"))
-	t.Cleanup(s.hub.Close)
-	t.Cleanup(s.cdn.Close)
+// Start starts the servers of a case. They close with the test.
+func Start(t testing.TB, root string, contents map[string]Content, rules []*Rule) *Servers {
+	s := &Servers{Root: root, Contents: contents, rules: rules}
+	s.Hub = httptest.NewServer(s.handler("hub"))
+	s.CDN = httptest.NewServer(s.handler("cdn"))
+	t.Cleanup(s.Hub.Close)
+	t.Cleanup(s.CDN.Close)
 	return s
 }
 
-// fill puts the case's addresses and folder into a text.
-func (s *scripted) fill(text string) string {
-	return strings.NewReplacer("{hub}", s.hub.URL, "{cdn}", s.cdn.URL, "{root}", s.root,
-		"{hubhost}", strings.TrimPrefix(s.hub.URL, "http://"), "{cdnhost}", strings.TrimPrefix(s.cdn.URL, "http://")).Replace(text)
+// Fill puts the case's addresses and folder into a text.
+func (s *Servers) Fill(text string) string {
+	return strings.NewReplacer("{hub}", s.Hub.URL, "{cdn}", s.CDN.URL, "{root}", s.Root,
+		"{hubhost}", strings.TrimPrefix(s.Hub.URL, "http://"), "{cdnhost}", strings.TrimPrefix(s.CDN.URL, "http://"),
+		"{cdnlocal}", "localhost"+s.CDN.URL[strings.LastIndexByte(s.CDN.URL, ':'):]).Replace(text)
 }
 
-func (s *scripted) handler(host string) http.Handler {
+func (s *Servers) handler(host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body bytes.Buffer
 		_, _ = body.ReadFrom(r.Body)
-		q := request{Host: host, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Headers: map[string]string{}, Body: body.String()}
+		q := Request{Host: host, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Headers: map[string]string{}, Body: body.String()}
 		for k, v := range r.Header {
 			q.Headers[strings.ToLower(k)] = v[0]
 		}
 		s.mu.Lock()
-		var found *rule
+		var found *Rule
 		for i, rule := range s.rules {
 			if rule.matches(q) {
 				rule.used++
@@ -145,7 +155,9 @@ func (s *scripted) handler(host string) http.Handler {
 		if n := found.Respond.StallAfter; n != nil {
 			_, _ = out.Write(payload[:*n])
 			_ = out.Flush()
-			time.Sleep(time.Duration(*found.Respond.StallS * float64(time.Second)))
+			// Silence, until the client leaves.
+			_ = conn.SetReadDeadline(time.Now().Add(time.Duration(*found.Respond.StallS * float64(time.Second))))
+			_, _ = conn.Read(make([]byte, 1))
 			return
 		}
 		if n := found.Respond.CutAfter; n != nil {
@@ -156,7 +168,7 @@ func (s *scripted) handler(host string) http.Handler {
 	})
 }
 
-func (r *rule) matches(q request) bool {
+func (r *Rule) matches(q Request) bool {
 	host := r.On.Host
 	if host == "" {
 		host = "hub"
@@ -174,11 +186,11 @@ func (r *rule) matches(q request) bool {
 }
 
 // answer returns the header and the body as sent.
-func (s *scripted) answer(r *rule, method string) (string, []byte) {
+func (s *Servers) answer(r *Rule, method string) (string, []byte) {
 	body := []byte{}
 	switch {
 	case r.Respond.Content != "":
-		body = s.contents[r.Respond.Content].bytes()
+		body = s.Contents[r.Respond.Content].Bytes()
 		from, to := 0, len(body)
 		if r.Respond.From != nil {
 			from = *r.Respond.From
@@ -192,12 +204,12 @@ func (s *scripted) answer(r *rule, method string) (string, []byte) {
 		if json.Unmarshal(r.Respond.Body, &text) == nil {
 			body = []byte(text)
 		} else {
-			body = []byte(s.fill(string(r.Respond.Body)))
+			body = []byte(s.Fill(string(r.Respond.Body)))
 		}
 	}
 	headers := map[string]string{}
 	for k, v := range r.Respond.Headers {
-		headers[k] = s.fill(v)
+		headers[k] = s.Fill(v)
 	}
 	if r.Respond.Gzip {
 		var z bytes.Buffer
@@ -239,18 +251,18 @@ func (s *scripted) answer(r *rule, method string) (string, []byte) {
 	return h.String(), body
 }
 
-// made returns the requests so far.
-func (s *scripted) made() []request {
+// Made returns the requests so far.
+func (s *Servers) Made() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// asked returns their lines.
-func (s *scripted) asked() []string {
+// Asked returns their lines.
+func (s *Servers) Asked() []string {
 	lines := []string{}
-	for _, r := range s.made() {
-		lines = append(lines, r.line())
+	for _, r := range s.Made() {
+		lines = append(lines, r.Line())
 	}
 	return lines
 }
