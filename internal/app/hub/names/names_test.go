@@ -22,8 +22,8 @@ func TestParse(t *testing.T) {
 		"owner/name:Q8_0@abc":            {Kind: Hub, Repo: "owner/name", Quant: "Q8_0", Revision: "abc"},
 		"owner/name/sub/m.gguf":          {Kind: Hub, Repo: "owner/name", File: "sub/m.gguf"},
 		"owner/name/m.gguf@refs/pr/3":    {Kind: Hub, Repo: "owner/name", File: "m.gguf", Revision: "refs/pr/3"},
-		"ollama://gemma2:2b":             {Kind: Ollama, Target: "gemma2:2b"},
-		"ollama://host:5000/ns/model":    {Kind: Ollama, Target: "host:5000/ns/model"},
+		"ollama://gemma2:2b":             {Kind: Ollama, Target: "gemma2:2b", Ollama: OllamaName{Registry, Library, "gemma2", "2b"}},
+		"ollama://host:5000/ns/model":    {Kind: Ollama, Target: "host:5000/ns/model", Ollama: OllamaName{"host:5000", "ns", "model", Latest}},
 		"https://example.org/m.gguf?x=1": {Kind: URL, Target: "https://example.org/m.gguf?x=1"},
 		"./model.gguf":                   {Kind: Path, Target: "./model.gguf"},
 		"model.gguf":                     {Kind: Path, Target: "model.gguf"},
@@ -75,4 +75,21 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOllamaNamesReadBack(t *testing.T) {
+	for _, s := range []string{"gemma2:2b", "ns/m:latest", "h.example:5000/ns/M_x:T.1", "h/library/m:latest"} {
+		n, err := ParseOllama(s)
+		if err != nil || n.String() != s {
+			t.Errorf("%s reads as %s, %v", s, n, err)
+		}
+	}
+	if n, err := ParseOllama("http://h/ns/m"); err != nil || n.Full() != "h/ns/m:latest" {
+		t.Errorf("a scheme is not dropped: %s, %v", n.Full(), err)
+	}
+	for _, s := range []string{"", "a:b:c", "../x:y", "h/n/m/x", "h:p/n/m", "n s/m", "-m", "m:", "a//b", "n/m:" + strings.Repeat("t", 81)} {
+		if n, err := ParseOllama(s); err == nil {
+			t.Errorf("%q is accepted as %s", s, n)
+		}
+	}
 }
