@@ -227,9 +227,6 @@ func newConversion(ctx context.Context, source string, o *ConvertOptions, planne
 	if o == nil {
 		o = &ConvertOptions{}
 	}
-	if o.Threads < 0 || o.Memory < 0 {
-		return nil, fmt.Errorf("threads and memory: want 0 (the default) or more, found %d and %d", o.Threads, o.Memory)
-	}
 	openFile := checkpoint.Open
 	if o.IgnoreUnknown {
 		openFile = checkpoint.OpenIgnoringUnknown
@@ -238,7 +235,15 @@ func newConversion(ctx context.Context, source string, o *ConvertOptions, planne
 	if err != nil {
 		return nil, err
 	}
+	return prepareConversion(ctx, source, ck, o, planned)
+}
+
+func prepareConversion(ctx context.Context, source string, ck *checkpoint.Checkpoint, o *ConvertOptions, planned bool) (*conversion, error) {
 	c := &conversion{ck: ck}
+	if o.Threads < 0 || o.Memory < 0 {
+		c.close()
+		return nil, fmt.Errorf("threads and memory: want 0 (the default) or more, found %d and %d", o.Threads, o.Memory)
+	}
 	if err := c.plan(ctx, displayName(source), o, planned); err != nil {
 		c.close()
 		return nil, fmt.Errorf("convert %s: %w", displayName(source), err)

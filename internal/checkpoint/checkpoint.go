@@ -64,6 +64,8 @@ type Checkpoint struct {
 	maps []*mmap.File
 	seal *seal // checksums of a file of our own
 	int8 bool  // the folder may hold int8 weights with scales
+
+	arriving Arriving // nil: weights are in files
 }
 
 // ErrNoWeights says that a source has a tokenizer or a template, but no weights.
@@ -75,6 +77,20 @@ func Open(path string) (*Checkpoint, error) { return open(&Checkpoint{Path: path
 // OpenIgnoringUnknown is Open for sources with tensors that the model of their config lacks: Notes name them.
 func OpenIgnoringUnknown(path string) (*Checkpoint, error) {
 	return open(&Checkpoint{Path: path, ignoreUnknown: true}, true)
+}
+
+// Arriving is weights of a Hugging Face folder that are not in it, but come while they are used (package stream).
+type Arriving interface {
+	// Data is the place of a file of safetensors, which holds its header at least.
+	Data(name string) ([]byte, bool)
+	// Identity tells sources of weights apart.
+	Identity() []byte
+}
+
+// OpenArriving opens a Hugging Face folder whose weights come from elsewhere. Weights that must be read to be understood, as int8
+// with scales, are refused.
+func OpenArriving(path string, weights Arriving, ignoreUnknown bool) (*Checkpoint, error) {
+	return open(&Checkpoint{Path: path, ignoreUnknown: ignoreUnknown, arriving: weights}, true)
 }
 
 // OpenText opens only what tokenizing and rendering need. Besides what Open takes, a folder without weights, a GGUF file
@@ -127,6 +143,9 @@ func (c *Checkpoint) Maps(info os.FileInfo) bool {
 
 // Identity tells sources of weights apart: names, sizes and times of change of mapped files, the bytes of others.
 func (c *Checkpoint) Identity() []byte {
+	if c.arriving != nil {
+		return c.arriving.Identity()
+	}
 	if len(c.maps) > 0 {
 		var b []byte
 		for _, m := range c.maps {

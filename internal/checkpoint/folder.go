@@ -18,6 +18,9 @@ const (
 	indexFile  = "model.safetensors.index.json"
 )
 
+// ErrNotInOrder says that weights can't be used in the order in which they come.
+var ErrNotInOrder = errors.New("these weights have to be there as a whole")
+
 // openFolder opens a Hugging Face folder.
 func (c *Checkpoint) openFolder(weights bool) error {
 	c.Format = HuggingFace
@@ -39,6 +42,9 @@ func (c *Checkpoint) openFolder(weights bool) error {
 			return fmt.Errorf("%s: want tokenizer.json, tokenizer.json.gz or tokenizer.model, found none of them", c.Path)
 		}
 		return nil
+	}
+	if c.int8 && c.arriving != nil {
+		return fmt.Errorf("%s: int8 weights with scales: %w", c.Path, ErrNotInOrder)
 	}
 	source, err := c.openShards()
 	if err != nil {
@@ -169,18 +175,34 @@ func parseIndex(data []byte) (map[string]string, error) {
 // Types of a checkpoint's tensors. Others belong to quantised checkpoints, which have tensors of other names too.
 var fromSafetensors = map[safetensors.DType]gguf.Type{safetensors.F32: gguf.F32, safetensors.F16: gguf.F16, safetensors.BF16: gguf.BF16}
 
+// shard is the bytes of a file of weights.
+func (c *Checkpoint) shard(path string) ([]byte, error) {
+	if c.arriving != nil {
+		data, ok := c.arriving.Data(filepath.Base(path))
+		if !ok {
+			return nil, os.ErrNotExist
+		}
+		return data, nil
+	}
+	m, err := mmap.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	c.maps = append(c.maps, m)
+	return m.Data, nil
+}
+
 // openShard maps one file and adds its tensors to source, int8 weights also to ints: they have no scales yet.
 func (c *Checkpoint) openShard(name string, source map[string]Tensor, ints map[string]safetensors.Tensor) error {
 	path := filepath.Join(c.Path, name)
-	m, err := mmap.Open(path)
+	data, err := c.shard(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s: missing; get this file too: %w", path, err)
 	}
 	if err != nil {
 		return err
 	}
-	c.maps = append(c.maps, m)
-	f, err := safetensors.Parse(m.Data)
+	f, err := safetensors.Parse(data)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -234,6 +234,12 @@ func (p *partial) finish(overwrite bool) error {
 	return errors.Join(err, p.close())
 }
 
+// remove deletes both files.
+func (p *partial) remove() error {
+	err := p.close()
+	return errors.Join(err, os.Remove(p.path+partialSuffix), os.Remove(p.path+journalSuffix))
+}
+
 // close keeps both files for the next attempt.
 func (p *partial) close() error {
 	var errs []error

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/stream"
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
 )
@@ -44,6 +46,9 @@ type Job struct {
 	Memory         int64          // bounds the bytes of all pieces in work; 0: DefaultMemory
 	Progress       func(Progress) // nil: nobody asks
 	Notice         func(string)   // what a person should know, such as that earlier work does not count; nil: nobody asks
+	// Stream is where Source's weights come from while they are converted, in its order; nil: they are there. Its state is written down
+	// beside the first output.
+	Stream *stream.Stream
 	// Report looks at the whole file of an output, which lies at path before it gets its name, and says what to store in it, whose
 	// Format is then Reported; "" stores nothing. nil: nobody looks.
 	Report func(ctx context.Context, output int, path string) (string, error)
@@ -102,8 +107,14 @@ func (j *Job) prepare() (err error) {
 			j.pieces = append(j.pieces, &piece{in, first, min(step, in.rows()-first)})
 		}
 	}
+	if j.Stream != nil {
+		slices.SortStableFunc(j.pieces, func(a, b *piece) int { return cmp.Compare(j.order(a), j.order(b)) })
+	}
 	return nil
 }
+
+// order is where a piece comes in the stream.
+func (j *Job) order(x *piece) int64 { return j.Stream.Order(x.in.stored(x.first, x.rows).Data) }
 
 // Run makes the files, each in full or not at all. What is done when it fails, or ctx ends, is kept for the next attempt.
 func (j *Job) Run(ctx context.Context, crew *parallel.Crew) error {
@@ -133,7 +144,11 @@ func (j *Job) Run(ctx context.Context, crew *parallel.Crew) error {
 			return err
 		}
 	}
-	err := j.convert(ctx, files, crew)
+	err := j.begin(ctx, files)
+	if err == nil {
+		err = j.convert(ctx, files, crew)
+	}
+	err = j.verified(ctx, files, err)
 	for i, p := range files { // all are whole before one gets its name
 		if err == nil {
 			err = j.Outputs[i].Format.Seal(ctx, p.f, crew)
@@ -149,6 +164,9 @@ func (j *Job) Run(ctx context.Context, crew *parallel.Crew) error {
 		if err == nil {
 			err = p.finish(j.Outputs[i].Overwrite)
 		}
+	}
+	if err == nil && j.Stream != nil {
+		err = os.Remove(j.streamJournal())
 	}
 	return err
 }
@@ -260,6 +278,9 @@ func (j *Job) produce(ctx context.Context, files []*partial, crew *parallel.Crew
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+		if j.Stream != nil {
+			j.Stream.Passed(j.order(x))
+		}
 		w, todo, err := j.room(x, files)
 		if err != nil {
 			return errors.Join(err, w.free())
@@ -268,6 +289,9 @@ func (j *Job) produce(ctx context.Context, files []*partial, crew *parallel.Crew
 			if i+1 < len(j.pieces) {
 				next := j.pieces[i+1]
 				j.Source.Expect(next.in.stored(next.first, next.rows))
+			}
+			if err := j.await(ctx, x); err != nil {
+				return errors.Join(err, w.free())
 			}
 			if err := j.pack(w, buffers, crew); err != nil {
 				return errors.Join(err, w.free())
