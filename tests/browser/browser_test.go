@@ -146,9 +146,10 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// load opens the page, or opens it again.
+// load opens the page, or opens it again once all is stored.
 func (p *tab) load() {
 	p.Helper()
+	p.until(`!document.documentElement.dataset.unsaved`)
 	p.do(chromedp.Navigate(p.origin + "/"))
 	p.until(`document.documentElement.dataset.ready === "true"`)
 }
@@ -201,7 +202,7 @@ func quote(text string) string {
 
 // named finds a visible control by its accessible name: the browser's own idea of it.
 func named(name string) string {
-	return fmt.Sprintf(`[...document.querySelectorAll("button, summary, select, input, textarea")].filter((e) => e.checkVisibility() && (!document.querySelector("dialog[open]") || e.closest("dialog"))).find((e) => (e.getAttribute("aria-label") || e.innerText || e.labels?.[0]?.innerText || "").trim().startsWith(%s))`, quote(name))
+	return fmt.Sprintf(`[...document.querySelectorAll("button, summary, select, input, textarea")].filter((e) => e.checkVisibility() && (!document.querySelector("dialog[open]") || e.closest("dialog"))).find((e) => (e.getAttribute("aria-label") || e.labels?.[0]?.innerText || e.innerText || "").trim().startsWith(%s))`, quote(name))
 }
 
 // press clicks a control as a pointer does: what lies above it would get the click.

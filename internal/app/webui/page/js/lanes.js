@@ -51,7 +51,8 @@ export function lanes(draft) {
       draw(lane);
       return element;
     }));
-    following = true;
+    following = !isEmpty(c);
+    view.scrollTo(0, 0);
     requestAnimationFrame(() => { for (const s of shown.values()) s.card.refresh(); follow(); });
   }
 
@@ -60,6 +61,7 @@ export function lanes(draft) {
     if (!s) return;
     const nodes = path(lane);
     fill(s.list, nodes.map((n) => message(app.current, lane, n)));
+    if (nodes.at(-1)?.live) following = true;
     if (!nodes.length && isEmpty(app.current) && shown.size === 1) fill(s.list, welcome(lane, s.card));
     follow();
   }

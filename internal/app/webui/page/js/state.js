@@ -59,20 +59,24 @@ export function show(conversation) {
 
 export const isEmpty = (c) => c !== null && c.lanes.every((l) => path(l).length === 0);
 
-// changed says that a conversation has changed: it is stored soon.
+// changed says that a conversation has changed: it is stored at once, or after wait ms if more changes are on their way. touch: it
+// comes first in the list. Until all is stored the page's root has the attribute data-unsaved.
 const pending = new Map();
-export function changed(conversation, { touch = true } = {}) {
+export function changed(conversation, { touch = true, wait = 0 } = {}) {
   if (isEmpty(conversation) && !app.conversations.includes(conversation)) return;
   if (touch) {
     conversation.updated = Date.now();
     app.conversations = [conversation, ...app.conversations.filter((c) => c !== conversation)];
   }
   emit("list");
-  if (!pending.has(conversation)) pending.set(conversation, setTimeout(() => store(conversation), 400));
+  document.documentElement.dataset.unsaved = "true";
+  if (!wait) store(conversation);
+  else if (!pending.has(conversation)) pending.set(conversation, setTimeout(() => store(conversation), wait));
 }
 
-let storing = Promise.resolve();
+let storing = Promise.resolve(), waiting = 0;
 function store(conversation) {
+  waiting++;
   clearTimeout(pending.get(conversation));
   pending.delete(conversation);
   storing = storing.then(async () => {
@@ -84,7 +88,9 @@ function store(conversation) {
       emit("list");
     }
     conversation.revision = revision;
-  }).catch((e) => toast(`Could not store the conversation: ${e.message}`, { error: true }));
+  }).catch((e) => toast(`Could not store the conversation: ${e.message}`, { error: true })).finally(() => {
+    if (--waiting === 0 && !pending.size) delete document.documentElement.dataset.unsaved;
+  });
   return storing;
 }
 

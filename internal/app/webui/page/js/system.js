@@ -16,7 +16,7 @@ export function systemCard(conversation, lane, name, draft) {
 
   function set(text) {
     lane.system = text;
-    changed(conversation, { touch: false });
+    changed(conversation, { touch: false, wait: 300 });
     list();
     emit("system", { lane });
   }
@@ -55,7 +55,7 @@ export function systemCard(conversation, lane, name, draft) {
   const card = h("section.system", { "aria-label": `System prompt${name}` },
     h("div.system-head", null, h("h2", null, `System prompt${name}`), h("div.system-pick", null, buttons, personas)),
     area,
-    h("div.system-foot", null, h("label.inline", null, h("span", null, "Rendered"), mode), button("eye", "What the model sees", () => inspect(conversation, lane, draft()), { shown: true, kind: "quiet" })));
+    h("div.system-foot", null, h("label.inline", null, h("span.only-wide", null, "Rendered"), mode), button("eye", "What the model sees", () => inspect(conversation, lane, draft()), { shown: true, kind: "quiet" })));
   card.refresh = () => { // after personas have changed, or the text from elsewhere
     if (area.value !== lane.system) area.value = lane.system;
     list();
