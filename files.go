@@ -3,6 +3,7 @@ package systemgemma
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,7 +14,11 @@ import (
 // Verify reads a file of the product's own format whole and compares every byte with its checksums. The error names the
 // tensor, or the metadata, that differs. progress, if not nil, is told bytes done and in all.
 func Verify(ctx context.Context, path string, progress func(done, total int64)) error {
-	return checkpoint.Verify(ctx, path, progress)
+	c, err := openCheckpoint(path, checkpoint.Open)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Verify(ctx, progress), c.Close())
 }
 
 // Array is a named array of float32, row-major.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/mini"
@@ -42,12 +43,20 @@ func openCheckpoint(name string, open func(string) (*checkpoint.Checkpoint, erro
 	if name == "" || name == Mini {
 		return checkpoint.OpenBytes(Mini, mini.File())
 	}
+	if strings.HasPrefix(name, sectionPrefix) {
+		return openSection(name)
+	}
 	return open(name)
 }
 
 func displayName(name string) string {
 	if name == "" {
 		return Mini
+	}
+	if strings.HasPrefix(name, sectionPrefix) {
+		if path, _, _, err := parseSection(name); err == nil {
+			return path
+		}
 	}
 	return name
 }

@@ -107,6 +107,25 @@ func OpenBytes(name string, data []byte) (*Checkpoint, error) {
 	return c, nil
 }
 
+// OpenSection opens a file of our own that is a part of another file: size bytes from offset on, which is a multiple of
+// mmap.SectionAlign. The part is mapped.
+func OpenSection(path string, offset, size int64) (*Checkpoint, error) {
+	c := &Checkpoint{Path: path}
+	m, err := mmap.OpenSection(path, offset, size)
+	if err != nil {
+		return nil, err // names the path already
+	}
+	c.maps = append(c.maps, m)
+	err = mmap.Guard(func() error { return c.openGGUF(m.Data, true) })
+	if err == nil && c.Format != Own {
+		err = errors.New("want a model in this program's own format, found another one's")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: model of %d bytes from %d on: %w", path, size, offset, err), c.Close())
+	}
+	return c, nil
+}
+
 // Close ends the mappings that Tensors and Matrices alias.
 func (c *Checkpoint) Close() error {
 	var errs []error

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/alecthomas/kong"
@@ -35,6 +36,7 @@ type commands struct {
 	Import   importCmd   `cmd:"" help:"Bring a file or folder into the store of models."`
 	Export   exportCmd   `cmd:"" help:"Copy a model out of the store."`
 	Prune    pruneCmd    `cmd:"" help:"Remove what interrupted work left behind."`
+	Bundle   bundleCmd   `cmd:"" help:"Make one executable of this program and a model."`
 	Verify   verifyCmd   `cmd:"" help:"Compare a model with its checksums."`
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 
@@ -54,6 +56,7 @@ type literal []string
 func Main(ctx context.Context, args []string, env *Env) int {
 	env = env.safe()
 	env.settings = newSettings(env)
+	env.bundle = sync.OnceValues(env.findBundle)
 	if len(args) == 0 {
 		return status(env, write(env.Stdout, overview(env)))
 	}

@@ -20,8 +20,16 @@ type doctorCmd struct {
 type doctorReport struct {
 	systemgemma.Machine
 	Problem string       `json:"problem,omitempty"`
-	Models  []foundModel `json:"models"` // in the current folder
+	Bundled *insideModel `json:"bundled,omitempty"` // the model inside this program
+	Models  []foundModel `json:"models"`            // in the current folder
 	Store   storeReport  `json:"store"`
+}
+
+// insideModel is the model that a program made by bundle carries.
+type insideModel struct {
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"`
+	System string `json:"system,omitempty"`
 }
 
 // foundModel is a file or folder that looks like a model, by its name only.
@@ -39,7 +47,11 @@ func (c *doctorCmd) Run(env *Env) error {
 		return err
 	}
 	r := doctorReport{Machine: machine, Models: models, Store: lookAtStore(env)}
-	if problem != nil {
+	inside, err := env.bundle()
+	if inside != nil {
+		r.Bundled = &insideModel{inside.Card.Name, inside.Size, inside.Card.System}
+	}
+	if problem = errors.Join(problem, err); problem != nil {
 		r.Problem = problem.Error()
 	}
 	if c.JSON {
@@ -68,6 +80,9 @@ func (r *doctorReport) String() string {
 		field(&b, "memory", "%s, %s available", size(r.MemoryTotal), size(r.MemoryAvailable))
 	} else {
 		field(&b, "memory", "not known on this system")
+	}
+	if r.Bundled != nil {
+		field(&b, "model", "%-14s inside this program (%s), %s; what commands open that name none", bundledName, r.Bundled.Name, size(r.Bundled.Bytes))
 	}
 	field(&b, "model", "mini           embedded; systemgemma run \"Hello\" uses it")
 	for _, m := range r.Models {

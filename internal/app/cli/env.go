@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/systemgemma/systemgemma/internal/app/bundle"
 	"github.com/systemgemma/systemgemma/internal/app/cli/config"
 	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 	"golang.org/x/term"
@@ -25,12 +26,14 @@ type Env struct {
 	Interrupts                     <-chan os.Signal // Ctrl-C, and the request to end; nil: never
 	Build                          *debug.BuildInfo // nil: not known
 	SystemConfig                   string           // settings of all users of this computer; "": none
+	Executable                     string           // file of this program; "": not known
 
 	screen io.Writer // the terminal that Stdout is, unfiltered; nil: it is none
 	status io.Writer // the terminal that Stderr is, unfiltered; nil: it is none
 
 	settings *settings
-	command  string // the one that runs
+	command  string                         // the one that runs
+	bundle   func() (*bundle.Bundle, error) // the model inside this program, looked for once; nil: none
 }
 
 // Process is the real one. It is the only function here that looks at the process's globals.
@@ -38,12 +41,21 @@ func Process() *Env {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	build, _ := debug.ReadBuildInfo()
+	executable, _ := os.Executable() // "": not known
 	return &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTTY: isTTY(os.Stdin), StdoutTTY: isTTY(os.Stdout), StderrTTY: isTTY(os.Stderr),
 		Environ: os.Environ(), Getenv: os.Getenv, Interrupts: interrupts, Build: build,
-		SystemConfig: config.SystemFile(runtime.GOOS, os.Getenv),
+		SystemConfig: config.SystemFile(runtime.GOOS, os.Getenv), Executable: executable,
 	}
+}
+
+// findBundle looks for a model inside this program.
+func (e *Env) findBundle() (*bundle.Bundle, error) {
+	if e.Executable == "" {
+		return nil, nil
+	}
+	return bundle.Find(e.Executable)
 }
 
 func isTTY(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -83,7 +83,12 @@ func ago(t, now time.Time) string {
 // overview is what systemgemma says without arguments: what is here, what is missing, what to do next.
 func overview(env *Env) string {
 	var b strings.Builder
-	b.WriteString(description + "\n\nHere:\n  mini, embedded: tiny, obeys system prompts, knows little\n")
+	b.WriteString(description + "\n\nHere:\n")
+	inside, insideErr := env.bundle()
+	if inside != nil {
+		fmt.Fprintf(&b, "  %s, %s: inside this program, and what its commands open\n", inside.Card.Name, size(inside.Size))
+	}
+	b.WriteString("  mini, embedded: tiny, obeys system prompts, knows little\n")
 	store, err := env.store()
 	var all []models.Model
 	if err == nil {
@@ -99,6 +104,10 @@ func overview(env *Env) string {
 		fmt.Fprintf(&b, "  %s, %s\n", m.ID(), size(m.Bytes))
 	}
 	switch {
+	case insideErr != nil:
+		fmt.Fprintf(&b, "Missing: %v\n", insideErr)
+	case inside != nil:
+		next, why = "run", "chat with the model inside; /help there lists its commands"
 	case err != nil:
 		fmt.Fprintf(&b, "Missing: %v\n", err)
 	case len(all) == 0:

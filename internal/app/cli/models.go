@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/bundle"
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 )
@@ -25,10 +26,11 @@ func (e *Env) getenv(name string) string {
 
 // found is what a model's name means on this machine.
 type found struct {
-	path  string
-	mode  string        // system mode that the name asks for, "" for none
-	model *models.Model // nil: not of the store
-	store models.Store
+	path   string
+	mode   string        // system mode that the name asks for, "" for none
+	model  *models.Model // nil: not of the store
+	store  models.Store
+	bundle *bundle.Bundle // nil: not inside this program
 }
 
 // notHereError is a model that could be pulled.
@@ -38,8 +40,18 @@ func (e *notHereError) Error() string {
 	return fmt.Sprintf("%s is not here; get it by: systemgemma pull %s", e.name, e.name)
 }
 
-// resolve finds a model by its name: the embedded one, an existing path, which wins over a name, or one of the store.
+// resolve finds a model by its name: the one inside this program, the embedded one, an existing path, which wins over a name, or
+// one of the store. A bundle is made for its model: no setting replaces that.
 func resolve(env *Env, name string) (found, error) {
+	if name == "" || name == bundledName {
+		b, err := env.bundle()
+		if err != nil {
+			return found{}, err
+		}
+		if b != nil {
+			return found{path: systemgemma.SectionName(b.Path, b.Offset, b.Size), mode: b.Card.SystemMode, bundle: b}, nil
+		}
+	}
 	if name == "" {
 		s, _, err := env.settings.get(env.command, "model")
 		if err != nil {
@@ -66,7 +78,7 @@ func resolve(env *Env, name string) (found, error) {
 	row, isShort := names.Lookup(strings.SplitN(name, ":", 2)[0])
 	all, err := store.Find(name)
 	if err == nil {
-		return found{all[0].Path, row.Template, &all[0], store}, nil
+		return found{path: all[0].Path, mode: row.Template, model: &all[0], store: store}, nil
 	}
 	if !errors.Is(err, models.ErrNotFound) {
 		return found{}, fmt.Errorf("model: %w", err)
@@ -104,6 +116,9 @@ func looksLikePath(name string) bool {
 // isModel tells whether the only argument of run is a model rather than a prompt.
 func isModel(env *Env, arg string) bool {
 	if exists(arg) || arg == systemgemma.Mini {
+		return true
+	}
+	if b, err := env.bundle(); arg == bundledName && (b != nil || err != nil) {
 		return true
 	}
 	if _, ok := names.Lookup(arg); ok {

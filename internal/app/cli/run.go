@@ -105,6 +105,9 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	if err := c.checkUse(r.system, words); err != nil {
 		return r, err
 	}
+	if err := c.bundledSystem(env, &r); err != nil {
+		return r, err
+	}
 	system, err := c.detailFlags.apply(&c.Options)
 	if err != nil {
 		return r, err
@@ -141,6 +144,28 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 		err = write(env.Stderr, note)
 	}
 	return r, err
+}
+
+// bundledSystem takes the system prompt of the model inside this program, where no other one is given.
+func (c *runCmd) bundledSystem(env *Env, r *request) error {
+	if r.system != "" || c.SystemFile != "" || c.Raw || c.IDs != nil {
+		return nil
+	}
+	system, err := defaultSystem(env, r.model)
+	r.system = system
+	return err
+}
+
+// defaultSystem is the system prompt that a model of that name comes with: that of the one inside this program; "" for none.
+func defaultSystem(env *Env, model string) (string, error) {
+	if model != "" && model != bundledName {
+		return "", nil
+	}
+	b, err := env.bundle()
+	if err != nil || b == nil {
+		return "", err
+	}
+	return b.Card.System, nil
 }
 
 // split tells the model from the prompt.

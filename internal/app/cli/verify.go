@@ -21,9 +21,13 @@ func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(m.path)
-	if err != nil {
+	var bytes int64
+	if m.bundle != nil {
+		bytes = m.bundle.Size
+	} else if info, err := os.Stat(m.path); err != nil {
 		return err
+	} else {
+		bytes = info.Size()
 	}
 	status := env.waiting("verifying " + c.File)
 	with := "checksums in the file"
@@ -46,7 +50,7 @@ func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 			Path  string `json:"path"`
 			Bytes int64  `json:"bytes"`
 			With  string `json:"compared_with"`
-		}{m.path, info.Size(), with})
+		}{m.path, bytes, with})
 	}
-	return write(env.Stdout, fmt.Sprintf("%s: all checksums hold (%s)\n", c.File, size(info.Size())))
+	return write(env.Stdout, fmt.Sprintf("%s: all checksums hold (%s)\n", c.File, size(bytes)))
 }

@@ -16,7 +16,7 @@ import (
 
 // File is a file mapped read-only.
 type File struct {
-	Data  []byte      // the whole file; valid until Close, and never written to
+	Data  []byte      // the whole file, or a section of it; valid until Close, and never written to
 	Info  os.FileInfo // as it was when the file was opened
 	unmap func() error
 }
@@ -28,7 +28,21 @@ var ErrEmpty = errors.New("file is empty")
 var ErrFault = parallel.ErrFault
 
 // Open maps a regular file. Anything else (a folder, a pipe, a device) is refused without being opened, since opening may block.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return open(path, 0, -1) }
+
+// SectionAlign divides the offset of every section: no system maps from finer places than this.
+const SectionAlign = 64 << 10
+
+// OpenSection maps size bytes of a regular file from offset on, which is a multiple of SectionAlign.
+func OpenSection(path string, offset, size int64) (*File, error) {
+	if offset < 0 || offset%SectionAlign != 0 || size <= 0 {
+		return nil, fmt.Errorf("%s: want a section of at least 1 byte from a multiple of %d on, found %d bytes from %d on", path, SectionAlign, size, offset)
+	}
+	return open(path, offset, size)
+}
+
+// open maps a section. A size of -1 means to the end.
+func open(path string, offset, size int64) (*File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -44,13 +58,18 @@ func Open(path string) (*File, error) {
 	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	switch size := info.Size(); {
-	case size == 0:
+	switch all := info.Size(); {
+	case all == 0:
 		return nil, fmt.Errorf("%s: %w", path, ErrEmpty)
-	case size < 0 || size > math.MaxInt:
+	case size < 0:
+		size = all
+	case offset > all || size > all-offset:
+		return nil, fmt.Errorf("%s: want %d bytes from %d on, found a file of %d bytes; get it again", path, size, offset, all)
+	}
+	if size < 0 || size > math.MaxInt {
 		return nil, fmt.Errorf("%s: want at most %d bytes (this system's address space), found %d", path, math.MaxInt, size)
 	}
-	data, unmap, err := mapFile(f, int(info.Size()))
+	data, unmap, err := mapFile(f, offset, int(size))
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}

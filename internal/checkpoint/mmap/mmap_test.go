@@ -3,6 +3,7 @@ package mmap
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,6 +36,30 @@ func TestOpenShowsTheFilesBytes(t *testing.T) {
 		}
 		if f.Data != nil {
 			t.Error("Data is still set after Close")
+		}
+	}
+}
+
+// A section shows its own bytes, up to the end of the file; what is no section of the file is refused.
+func TestOpenSection(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abc"), 40000)
+	path := write(t, data)
+	n := int64(len(data))
+	for _, c := range [][2]int64{{0, 1}, {0, n}, {SectionAlign, 5}, {2 * SectionAlign, n - 2*SectionAlign}} {
+		f, err := OpenSection(path, c[0], c[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(f.Data, data[c[0]:c[0]+c[1]]) {
+			t.Errorf("section %v differs from the file", c)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range [][2]int64{{0, 0}, {0, -1}, {0, n + 1}, {1, 1}, {-SectionAlign, 1}, {4096, 4096}, {SectionAlign, n}, {1 << 40, 1}, {SectionAlign, math.MaxInt64}} {
+		if f, err := OpenSection(path, c[0], c[1]); err == nil {
+			t.Errorf("section %v was mapped, %d bytes", c, len(f.Data))
 		}
 	}
 }

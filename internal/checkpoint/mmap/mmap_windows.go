@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func mapFile(f *os.File, size int) ([]byte, func() error, error) {
+func mapFile(f *os.File, offset int64, size int) ([]byte, func() error, error) {
 	mapping, err := windows.CreateFileMapping(windows.Handle(f.Fd()), nil, windows.PAGE_READONLY, 0, 0, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	addr, err := windows.MapViewOfFile(mapping, windows.FILE_MAP_READ, 0, 0, uintptr(size))
+	addr, err := windows.MapViewOfFile(mapping, windows.FILE_MAP_READ, uint32(offset>>32), uint32(offset), uintptr(size))
 	if err != nil {
 		return nil, nil, errors.Join(err, windows.CloseHandle(mapping))
 	}
