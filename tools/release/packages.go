@@ -28,7 +28,7 @@ type content struct {
 	FileInfo map[string]any `json:"file_info"`
 }
 
-// packages makes a .deb and an .rpm. They have no scripts: nothing runs at installation, and removal leaves nothing.
+// packages makes a .deb and an .rpm, with the service and the scripts of packaging/.
 func (r *release) packages(arch, program string) error {
 	common := filepath.Join(r.stage, "common")
 	var contents []content
@@ -40,6 +40,17 @@ func (r *release) packages(arch, program string) error {
 	add("deb", filepath.Join(common, "completions", "_systemgemma"), "/usr/share/zsh/vendor-completions/_systemgemma", 0o644)
 	add("rpm", filepath.Join(common, "completions", "_systemgemma"), "/usr/share/zsh/site-functions/_systemgemma", 0o644)
 	add("", filepath.Join(common, "completions", "systemgemma.fish"), "/usr/share/fish/vendor_completions.d/systemgemma.fish", 0o644)
+	service, err := filepath.Abs(filepath.Join("packaging", "systemgemma.service"))
+	if err != nil {
+		return err
+	}
+	add("", service, "/usr/lib/systemd/system/systemgemma.service", 0o644)
+	scripts := map[string]string{}
+	for _, name := range []string{"postinstall", "preremove", "postremove"} {
+		if scripts[name], err = filepath.Abs(filepath.Join("packaging", "scripts", name+".sh")); err != nil {
+			return err
+		}
+	}
 	copyright, err := r.copyright()
 	if err != nil {
 		return err
@@ -62,7 +73,8 @@ func (r *release) packages(arch, program string) error {
 	config, err := json.MarshalIndent(map[string]any{ // JSON is YAML
 		"name": "systemgemma", "arch": arch, "platform": "linux", "version": packageVersion(r.version), "version_schema": "none", "release": "1",
 		"section": "utils", "priority": "optional", "maintainer": "SystemGemma contributors <https://github.com/systemgemma/systemgemma>",
-		"homepage": "https://github.com/systemgemma/systemgemma", "license": "Apache-2.0", "mtime": r.time, "contents": contents,
+		"homepage": "https://github.com/systemgemma/systemgemma", "license": "Apache-2.0", "mtime": r.time, "contents": contents, "scripts": scripts,
+		"overrides":   map[string]any{"deb": map[string]any{"depends": []string{"passwd"}}, "rpm": map[string]any{"depends": []string{"/usr/sbin/useradd"}}}, // for the scripts
 		"description": "Gemma 2 with system prompts, on the machine you own\nOne static program: chat, convert, measure. A small model is inside.",
 		"rpm":         map[string]any{"buildhost": "localhost", "summary": "Gemma 2 with system prompts, on the machine you own"},
 	}, "", " ")
