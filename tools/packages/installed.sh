@@ -40,7 +40,7 @@ grep -q Paris <<<"$answer"
 
 # The service: what systemd makes of it, and its command as its user.
 unit=/usr/lib/systemd/system/systemgemma.service
-within systemd-analyze verify "$unit"
+within systemd-analyze verify --man=no "$unit" # there is no man in that Debian
 within systemd-analyze security --offline=true --threshold=30 "$unit" | tail -n 1
 start=$(sed -n 's/^ExecStart=//p' "$root$unit")
 echo "service: $start"
