@@ -26,7 +26,8 @@ type testHub struct {
 	mu    sync.Mutex
 	slow  time.Duration // before every 64 KiB of a large file
 	down  bool
-	gets  map[string]int // of files from their first byte, by repository/name
+	ends  map[string]int // answers that reached a file's end, by repository/name
+	later map[string]int // answers that did not begin at its beginning
 	bytes int64          // of bodies
 }
 
@@ -78,7 +79,7 @@ func testModels(dir string) (map[string]map[string][]byte, error) {
 }
 
 func startTestHub(files map[string]map[string][]byte) *testHub {
-	h := &testHub{files: files, gets: map[string]int{}}
+	h := &testHub{files: files, ends: map[string]int{}, later: map[string]int{}}
 	h.Server = httptest.NewServer(h)
 	return h
 }
@@ -160,16 +161,19 @@ func (h *testHub) file(w http.ResponseWriter, r *http.Request, repo, name, commi
 	if r.Method == http.MethodHead {
 		return
 	}
-	h.mu.Lock()
-	if from == 0 {
-		h.gets[repo+"/"+name]++
+	if from > 0 {
+		h.mu.Lock()
+		h.later[repo+"/"+name]++
+		h.mu.Unlock()
 	}
-	h.mu.Unlock()
 	const step = 64 << 10
 	for at := from; at < len(b); at += step {
 		n, err := w.Write(b[at:min(at+step, len(b))])
 		h.mu.Lock()
 		h.bytes += int64(n)
+		if err == nil && at+step >= len(b) {
+			h.ends[repo+"/"+name]++
+		}
 		h.mu.Unlock()
 		if err != nil {
 			return

@@ -24,7 +24,7 @@ import (
 type pullCmd struct {
 	Name          string `arg:"" help:"A short name (2b, 9b, 27b, with -pt for pre-trained ones), owner/name, owner/name@revision, owner/name/file.gguf, owner/name:Q8_0, or the address of a .gguf file."`
 	Type          string `placeholder:"TYPE" group:"Weights" help:"Kind of weights to convert to (see convert --help), or source: convert nothing. Default: w8a8 for safetensors; GGUF files stay as they are."`
-	KeepSource    bool   `group:"Weights" help:"Keep the fetched safetensors in the hub's cache; else they are removed once they are converted."`
+	KeepSource    bool   `group:"Weights" help:"Fetch the safetensors into the hub's cache and keep them there, with a quality report; else they are converted while they come."`
 	AcceptLicense bool   `name:"accept-license" help:"Accept the model's terms without a question. Read them first: https://ai.google.dev/gemma/terms"`
 	DryRun        bool   `group:"Output" help:"Show what would be fetched and made, and write nothing."`
 	LimitRate     string `placeholder:"SIZE" group:"Work" help:"Fetch at most so many bytes a second, such as 2MB."`

@@ -64,7 +64,14 @@ func (p *Puller) Run(ctx context.Context, x *Plan) (Result, error) {
 
 // make fetches and converts.
 func (p *Puller) make(ctx context.Context, x *Plan, state models.Pull, r *Result) error {
-	if err := p.room(x); err != nil {
+	if p.streams(x) {
+		err := p.stream(ctx, x, r)
+		if !errors.Is(err, systemgemma.ErrNotInOrder) {
+			return err
+		}
+		p.notice("%v: fetching all of them first", err)
+	}
+	if err := p.room(x, x.Fetch); err != nil {
 		return err
 	}
 	var allow []string
@@ -126,8 +133,8 @@ func exactly(name string) string {
 	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(name)
 }
 
-// room refuses what the disk can't hold, before the first byte. The hub's cache and the store may share a disk.
-func (p *Puller) room(x *Plan) error {
+// room refuses what the disk can't hold, before the first byte: fetch goes into the hub's cache, which may share a disk with the store.
+func (p *Puller) room(x *Plan, fetch int64) error {
 	dir := filepath.Dir(x.Target)
 	if x.Target == "" || !x.converts() {
 		return nil // the hub's client looks after its own cache
@@ -144,7 +151,7 @@ func (p *Puller) room(x *Plan) error {
 	}
 	need := x.Room
 	if other, err := hfcache.FreeBytes(p.Client.Cache().Dir); err == nil && other == free {
-		need += x.Fetch
+		need += fetch
 	}
 	if free < need {
 		return &download.SpaceError{Dir: dir, Need: need, Free: free}
