@@ -98,6 +98,7 @@ func open(t *testing.T, address string, s size) *tab {
 		t.Fatal(err)
 	}
 	p.resize(s)
+	p.theme("light")
 	p.load()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -163,11 +164,11 @@ func (p *tab) resize(s size) {
 	p.do(chromedp.EmulateViewport(s.width, s.height, options...))
 }
 
-// theme has the system prefer light or dark.
+// theme has the system prefer light or dark, and no motion, so that nothing is half way when a test looks.
 func (p *tab) theme(name string) {
 	p.Helper()
 	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
 	}))
 }
@@ -214,9 +215,12 @@ func (p *tab) press(name string) {
 
 func (p *tab) pressAt(element, name string) {
 	p.Helper()
-	at := eval[[]float64](p, fmt.Sprintf(`((e) => { e.scrollIntoView({block: "nearest"}); const b = e.getBoundingClientRect(), x = b.x + b.width / 2, y = b.y + b.height / 2; const hit = document.elementFromPoint(x, y); return e.disabled || !(hit === e || e.contains(hit)) ? [] : [x, y]; })(%s)`, element))
-	if len(at) != 2 {
-		p.Fatalf("%s is disabled, or something covers it", name)
+	var at []float64
+	for end := time.Now().Add(patience); len(at) != 2; time.Sleep(30 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.Fatalf("%s is disabled, or something covers it", name)
+		}
+		at = eval[[]float64](p, fmt.Sprintf(`((e) => { e.scrollIntoView({block: "nearest"}); const b = e.getBoundingClientRect(), x = b.x + b.width / 2, y = b.y + b.height / 2; const hit = document.elementFromPoint(x, y); return e.disabled || !(hit === e || e.contains(hit)) ? [] : [x, y]; })(%s)`, element))
 	}
 	p.do(chromedp.MouseClickXY(at[0], at[1]))
 }

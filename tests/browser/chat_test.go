@@ -76,6 +76,27 @@ func TestStopAndContinue(t *testing.T) {
 	}
 }
 
+// While the prompt is read the page says how far; an answer that breaks off says so and can be asked for again.
+func TestReadingAndFailing(t *testing.T) {
+	s := newScript(t)
+	s.Pause, s.Reading = 100*time.Millisecond, 50
+	p := open(t, s.URL, desktop)
+	p.write("Message", "long")
+	p.press("Send")
+	p.until(`/Reading the prompt: \d+ %/.test(document.querySelector(".reading").textContent) && document.querySelector(".reading progress").value > 0`)
+	s.CloseClientConnections()
+	p.until(`document.querySelector(".message .error")`)
+	s.mu.Lock()
+	s.Reading = 0
+	s.mu.Unlock()
+	p.press("Try again")
+	p.rest()
+	p.until(`document.querySelector(".message.assistant .message-body").innerText === "You said: long"`)
+	if n := eval[int](p, `document.querySelectorAll(".message").length`); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+}
+
 // An edited message and a second answer are branches: the first ones stay, one step away.
 func TestBranches(t *testing.T) {
 	n := 0

@@ -17,9 +17,10 @@ import (
 // script is a server that speaks the API as the page uses it and answers what a test wants: hostile text, slow text, errors.
 type script struct {
 	*httptest.Server
-	Answer func(messages []message) string // the whole answer; nil repeats what was said
-	Pause  time.Duration                   // between pieces
-	Key    string                          // "": none is wanted
+	Answer  func(messages []message) string // the whole answer; nil repeats what was said
+	Pause   time.Duration                   // between pieces
+	Key     string                          // "": none is wanted
+	Reading int                             // steps of reading the prompt, of which it tells
 
 	mu       sync.Mutex
 	requests []request // guarded by mu; what was asked for answers
@@ -37,6 +38,7 @@ type request struct {
 	SystemMode  string    `json:"system_mode"`
 	Continue    bool      `json:"continue_final_message"`
 	Logprobs    bool      `json:"logprobs"`
+	Progress    bool      `json:"return_progress"`
 	Temperature *float64  `json:"temperature"`
 	Stop        []string  `json:"stop"`
 }
@@ -156,6 +158,11 @@ func (s *script) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	if !send(choice(map[string]any{"role": "assistant"}, nil)) {
 		return
+	}
+	for done := 0; q.Progress && done < s.Reading; done++ {
+		if !send(map[string]any{"choices": []any{}, "prompt_progress": map[string]any{"processed": done, "total": s.Reading}}) {
+			return
+		}
 	}
 	count := 0
 	for _, piece := range strings.SplitAfter(text, " ") {

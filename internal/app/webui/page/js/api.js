@@ -103,7 +103,7 @@ export async function pieces(ids, model, signal) {
 //   {progress: {done, total}}            how much of the prompt is read
 //   {text, tokens: [{text, p, top}]}     more of the answer; p and those of top, [text, p], are probabilities
 //   {finish}                             why it ended: stop, length ...
-//   {usage: {prompt, completion, cached}}, {timings: {prefill, decode}} in tokens/s, {mode}: the system mode used
+//   {usage: {prompt, completion, cached}}, {decode} in tokens/s, {mode}: the system mode used, {seed}, {warnings}
 export async function* answer({ model, messages, system_mode, carryOn, probabilities, options }, signal) {
   const body = { ...options, messages, stream: true, stream_options: { include_usage: true }, return_progress: true };
   if (model) body.model = model;
@@ -130,8 +130,9 @@ export async function* answer({ model, messages, system_mode, carryOn, probabili
     if (choice?.finish_reason) yield { finish: choice.finish_reason };
     const u = chunk.usage;
     if (u) yield { usage: { prompt: u.prompt_tokens, completion: u.completion_tokens, cached: u.prompt_tokens_details?.cached_tokens || 0 } };
-    const t = chunk.timings;
-    if (t) yield { timings: { prefill: t.prompt_per_second || 0, decode: t.predicted_per_second || 0 } };
+    const x = chunk.systemgemma; // the server's own extension
+    if (x) yield { mode: x.system_mode, seed: x.seed, warnings: [...(x.warnings || []), ...(x.ignored || []).map((o) => `${o} was ignored`), ...(x.cut ? ["the answer lacks a part of its format"] : [])] };
+    if (x?.timings?.predicted_ms > 0) yield { decode: (x.timings.predicted_n * 1000) / x.timings.predicted_ms };
   }
   throw new APIError("The answer broke off: the connection to the server was lost");
 }

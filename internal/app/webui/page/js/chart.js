@@ -10,7 +10,7 @@ export function chart(name, format, { points = 60, ceiling = 0 } = {}) {
   const detail = h("span.muted", null, "");
   const line = svg("path", { class: "line", fill: "none" }), area = svg("path", { class: "area" });
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" }, area, line);
-  const element = h("section.chart", { "aria-label": name }, h("h3", null, name), h("p", null, number, " ", detail), drawing);
+  const element = h("section.chart", { "aria-label": name }, h("h2", null, name), h("p", null, number, " ", detail), drawing);
 
   function push(value, note = "") {
     values.push(Number.isFinite(value) ? value : null);

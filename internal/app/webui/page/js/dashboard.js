@@ -16,7 +16,7 @@ export function dashboard() {
   const problem = h("p.error", { role: "alert", hidden: true });
   const facts = h("dl.facts-list");
   const models = h("div.table", { tabindex: 0, role: "group", "aria-label": "Models" });
-  const element = h("div.dashboard", { hidden: true, tabindex: -1 }, h("div.dashboard-inner", null, h("h1.visually-hidden", null, "Dashboard"), problem, facts, h("div.charts", null, Object.values(charts).map((c) => c.element)), models));
+  const element = h("div.dashboard", { hidden: true, tabindex: -1 }, h("div.dashboard-inner", null, problem, facts, h("div.charts", null, Object.values(charts).map((c) => c.element)), models));
   let timer = 0, control = null;
 
   async function tick() {

@@ -26,7 +26,7 @@ async function load(ask, body, signal) {
   const pieces = await api.pieces(seen.ids, ask.model, signal).catch(() => null); // a server that tells no pieces still tells ids
   const views = [
     ["Prompt", () => h("pre.prompt", { tabindex: 0, "aria-label": "Prompt" }, parts(seen))],
-    ["Tokens", () => h("div.pieces", null, seen.ids.map((id, i) => h("span.piece", { class: isControl(pieces?.[i]) ? "control" : "" },
+    ["Tokens", () => h("div.pieces", { tabindex: 0, role: "group", "aria-label": "Tokens" }, seen.ids.map((id, i) => h("span.piece", { class: isControl(pieces?.[i]) ? "control" : "" },
       h("span", null, pieces ? visible(pieces[i]) : "?"), h("small", null, String(id)))))],
     ["Ids", () => h("pre.prompt", { tabindex: 0, "aria-label": "Token ids" }, seen.ids.join(" "))],
   ];

@@ -91,7 +91,7 @@ export function lanes(draft) {
 function welcome(lane, card) {
   const mini = app.models.length === 0 || app.models.some((m) => /mini/i.test(m.id));
   return h("div.welcome", null,
-    h("h1", null, "Who should answer you?"),
+    h("h2", null, "Who should answer you?"),
     h("p", null, "Give the model a system prompt above, or start with one of these, then ask."),
     h("div.chips", { role: "group", "aria-label": "Personas" }, allPersonas().slice(0, 6).map((p) => h("button.chip", {
       type: "button", onclick: () => { lane.system = p.system; changed(app.current, { touch: false }); card.refresh(); emit("system", { lane }); document.getElementById("composer").focus(); },

@@ -16,7 +16,7 @@ function header() {
   const name = h("button.title", { type: "button", onclick: () => app.view === "chat" && more(app.current) });
   const beside = button("columns", "Compare two system prompts", () => compare(app.current), { id: "compare" });
   const options = button("settings", "Options", () => togglePanel(), { id: "open-panel", "aria-expanded": "false", "aria-controls": "panel" });
-  const element = h("header.top", null, button("menu", "Conversations", openSidebar, { id: "open-sidebar", kind: "only-narrow" }), name, h("div.actions", null, beside, options));
+  const element = h("header.top", null, button("menu", "Conversations", openSidebar, { id: "open-sidebar", kind: "only-narrow" }), h("h1", null, name), h("div.actions", null, beside, options));
   const draw = () => {
     if (!app.current) return;
     const chat = app.view === "chat";

@@ -36,7 +36,8 @@ export function message(conversation, lane, node) {
 function reading(live) {
   const p = live.progress;
   const share = p?.total ? Math.round((100 * p.done) / p.total) : 0;
-  return h("div.reading", null, h("span", null, share ? `Reading the prompt: ${share} %` : "Reading the prompt…"), h("progress", share ? { value: String(share), max: 100, "aria-label": "Prompt read" } : { "aria-label": "Prompt read" }));
+  const waited = Math.floor((performance.now() - live.start) / 1000);
+  return h("div.reading", null, h("span", null, (share ? `Reading the prompt: ${share} %` : "Reading the prompt…") + (waited ? ` ${waited} s` : "")), h("progress", share ? { value: String(share), max: 100, "aria-label": "Prompt read" } : { "aria-label": "Prompt read" }));
 }
 
 function failure(conversation, lane, node) {
@@ -90,8 +91,8 @@ function discard(conversation, lane, node) {
 function facts(node) {
   const list = [
     node.finish === "stopped" && "stopped", node.finish === "length" && "ended by its length limit",
-    node.usage && `${node.usage.completion} tokens`, node.rate > 0 && `${node.rate.toFixed(1)} tok/s`, node.ttft > 0 && `first after ${node.ttft.toFixed(2)} s`,
-    node.usage?.cached > 0 && `${node.usage.cached} of ${node.usage.prompt} prompt tokens from memory`, node.mode && `mode ${node.mode}`,
+    node.usage && `${node.usage.completion} tokens`, node.rate > 0 && `${node.rate >= 100 ? Math.round(node.rate).toLocaleString("en") : node.rate.toFixed(1)} tok/s`, node.ttft > 0 && `first after ${node.ttft.toFixed(2)} s`,
+    node.usage?.cached > 0 && `${node.usage.cached} of ${node.usage.prompt} prompt tokens from memory`, node.mode && `mode ${node.mode}`, node.seed && `seed ${node.seed}`, ...(node.warnings || []),
   ].filter(Boolean);
   return list.length > 0 && h("p.facts", null, list.join(" · "));
 }

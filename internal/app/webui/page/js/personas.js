@@ -16,7 +16,7 @@ export const starters = ["What is the capital of France?", "Tell me a joke.", "W
 
 // modes are the ways to put a system prompt into Gemma 2's prompt, which has no place of its own for one.
 export const modes = [
-  ["", "Model's own way"],
+  ["", "Model's own"],
   ["systemgemma2", "systemgemma2: bare text at the very beginning"],
   ["merge", "merge: before the first message, a blank line between"],
   ["merge-nl", "merge-nl: before the first message, one line end between"],

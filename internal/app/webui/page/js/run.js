@@ -38,7 +38,7 @@ async function generate(conversation, lane, node, more) {
   const start = performance.now();
   const live = { start, first: 0, progress: null, count: 0 };
   const before = more ? node.text : "";
-  Object.assign(node, { error: "", finish: "", live });
+  Object.assign(node, { error: "", finish: "", warnings: [], decode: 0, live });
   if (!more) node.tokens = [];
   const ask = { ...request(conversation, lane, more ? node.id : node.parent), carryOn: more, probabilities: conversation.probabilities, options: conversation.options };
   node.model = ask.model;
@@ -46,13 +46,16 @@ async function generate(conversation, lane, node, more) {
   emit("running");
   emit("lane", { lane });
   let stored = start;
+  const clock = setInterval(() => live.first ? clearInterval(clock) : emit("node", { lane, node }), 500); // shows that it waits
   try {
     for await (const part of api.answer(ask, control.signal)) {
       if (part.progress) live.progress = part.progress;
       if (part.mode) node.mode = part.mode;
       if (part.finish) node.finish = part.finish;
       if (part.usage) node.usage = part.usage;
-      if (part.timings) node.timings = part.timings;
+      if (part.decode) node.decode = part.decode;
+      if (part.seed) node.seed = part.seed;
+      if (part.warnings) node.warnings = part.warnings;
       if (part.text || part.tokens?.length) {
         live.first ||= performance.now();
         live.count += part.tokens?.length || 1;
@@ -71,10 +74,11 @@ async function generate(conversation, lane, node, more) {
     if (e.status === 401) login("The server wants an API key.", () => generate(conversation, lane, node, more));
   }
   const end = performance.now();
+  clearInterval(clock);
   if (live.first) {
     const tokens = node.usage && node.finish !== "stopped" ? node.usage.completion : live.count;
     node.ttft = (live.first - start) / 1000;
-    node.rate = node.timings?.decode || (tokens > 1 && end > live.first ? ((tokens - 1) * 1000) / (end - live.first) : 0);
+    node.rate = node.decode || (tokens > 1 && end > live.first ? ((tokens - 1) * 1000) / (end - live.first) : 0);
   }
   delete node.live;
   app.running.delete(lane);
