@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,7 +40,13 @@ func TestScripts(t *testing.T) {
 			h.down = true
 		},
 	}
-	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, Cmds: commands, Setup: func(e *testscript.Env) error {
+	sampled := func(name string) (bool, error) { // scripts that nothing runs beside begin with [sample] skip
+		if name != "sample" {
+			return false, fmt.Errorf("unknown condition %q", name)
+		}
+		return os.Getenv("SYSTEMGEMMA_TEST_SAMPLE") != "", nil
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, Cmds: commands, Condition: sampled, Setup: func(e *testscript.Env) error {
 		e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a -race build takes a second
 		hub := startTestHub(files)
 		e.Defer(hub.Close)
