@@ -148,6 +148,7 @@ type bench struct {
 	cache   *gemma2.Cache
 	sampler *sampler.Sampler
 	tokens  []int32 // random, as many as the context holds
+	chunk   int     // most tokens of a prompt in a pass; 0: gemma2.MaxRows
 	roof    *Roofline
 }
 
@@ -167,11 +168,18 @@ func (m *Model) newBench(ctx context.Context, threads int, o *BenchOptions) (*be
 		return nil, err
 	}
 	b.cache = b.pool.NewCache()
-	r := rand.New(rand.NewPCG(syntheticSeed, 0))
-	for range m.ContextLength() {
-		b.tokens = append(b.tokens, r.Int32N(int32(m.weights.Config.VocabSize)))
-	}
+	b.tokens = m.randomTokens()
 	return b, nil
+}
+
+// randomTokens are as many as the context holds.
+func (m *Model) randomTokens() []int32 {
+	r := rand.New(rand.NewPCG(syntheticSeed, 0))
+	tokens := make([]int32, m.ContextLength())
+	for i := range tokens {
+		tokens[i] = r.Int32N(int32(m.weights.Config.VocabSize))
+	}
+	return tokens
 }
 
 func (b *bench) close() {
@@ -239,7 +247,7 @@ func (b *bench) seek(depth int) error {
 // forward computes tokens after those in the cache and, if wanted, chooses the next one.
 func (b *bench) forward(tokens []int32, choose bool) error {
 	for len(tokens) > 0 {
-		c := gemma2.Chunk{Cache: b.cache, Tokens: tokens[:min(gemma2.MaxRows, len(tokens))]}
+		c := gemma2.Chunk{Cache: b.cache, Tokens: tokens[:min(cmp.Or(b.chunk, gemma2.MaxRows), len(tokens))]}
 		tokens = tokens[len(c.Tokens):]
 		if choose && len(tokens) == 0 {
 			c.Logits = 1

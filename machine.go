@@ -14,6 +14,7 @@ type Machine struct {
 	CPU             string   `json:"cpu,omitempty"`     // its name, as far as the system knows it
 	CPUs            int      `json:"cpus"`              // processors that this process may use
 	Threads         int      `json:"threads"`           // that a model uses by default
+	CoreKinds       [][]int  `json:"core_kinds"`        // processors by kind, the fastest kind first; null: not known
 	Kernel          string   `json:"kernel"`            // set of compute kernels in use
 	Kernels         []string `json:"kernels"`           // sets that this CPU has, the best one last
 	Untried         []string `json:"untried,omitempty"` // of these, sets that only emulators have run yet
@@ -26,7 +27,7 @@ type Machine struct {
 // ThisMachine looks at the computer. The error says that SYSTEMGEMMA_KERNEL names a set that this CPU lacks.
 func ThisMachine() (Machine, error) {
 	m := Machine{
-		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: parallel.Cores(),
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Threads: parallel.Cores(), CoreKinds: parallel.Kinds(),
 		Kernel: kernel.Name(), Kernels: kernel.Names(), Untried: kernel.Untried(), BF16: kernel.Rounded(),
 	}
 	m.lookAtCPU()

@@ -42,7 +42,10 @@ type Options struct {
 	// Threads is the number of threads that compute. 0: one for each processor that this process may use; on a machine
 	// with several kinds of cores, for each of the fastest kind.
 	Threads int
-	Preset  Preset
+	// Cores are the processors that those threads stay on, but one, which is the caller's; Linux only. Empty: the fastest kind of
+	// Machine.CoreKinds if Threads are not more, else all.
+	Cores  []int
+	Preset Preset
 	// SystemMode says how system prompts are rendered: systemgemma2, merge, merge-nl, merge-space, turn, developer-turn,
 	// exchange, strict, custom (needs Template) or auto (what the file says). Empty: auto.
 	SystemMode string
@@ -70,6 +73,8 @@ type Options struct {
 	Parallel int
 	// Queue is the number of requests that wait beyond those; more are refused with ErrQueueFull. 0: 1024.
 	Queue int
+	// PrefillChunk bounds the prompt tokens computed in one pass while no answer runs, at most 128. 0: 128. The answer is the same.
+	PrefillChunk int
 	// StepTokens bounds the prompt tokens computed between two tokens of running answers. 0: 32.
 	StepTokens int
 }
@@ -119,7 +124,24 @@ func (o *Options) check() error {
 	if o.Preset != PresetDefault && o.Preset != PresetExact && o.Preset != PresetSpeed {
 		return fmt.Errorf("preset: want exact, speed or none, found %q", o.Preset)
 	}
+	if o.PrefillChunk < 0 || o.PrefillChunk > gemma2.MaxRows {
+		return fmt.Errorf("prefill chunk: want 1 to %d tokens, or 0 for the default, found %d", gemma2.MaxRows, o.PrefillChunk)
+	}
+	for _, c := range o.Cores {
+		if c < 0 || c >= 4096 {
+			return fmt.Errorf("cores: want numbers of processors, found %d", c)
+		}
+	}
 	return kernel.Err()
+}
+
+// crew makes the workers.
+func (o *Options) crew() *parallel.Crew {
+	n := cmp.Or(o.Threads, parallel.Cores())
+	if len(o.Cores) > 0 {
+		return parallel.NewOn(n, o.Cores)
+	}
+	return parallel.New(n)
 }
 
 func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {
@@ -153,7 +175,7 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 	if o.ContextLength < 0 || o.ContextLength > contextLength {
 		return fmt.Errorf("context length: want 1 to %d (what the model was trained for), found %d", contextLength, o.ContextLength)
 	}
-	m.crew = parallel.New(cmp.Or(o.Threads, parallel.Cores()))
+	m.crew = o.crew()
 	if m.weights, err = load.Weights(ck, m.crew); err != nil {
 		return err
 	}
@@ -166,7 +188,7 @@ func (m *Model) build(ck *checkpoint.Checkpoint, o *Options) (err error) {
 		}
 	}
 	pool := gemma2.NewPool(&m.weights.Config, m.kv, o.KVMemory)
-	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength), Parallel: o.Parallel, Queue: o.Queue, StepTokens: o.StepTokens, PrefixBytes: o.PrefixMemory}
+	eo := engine.Options{ContextLength: cmp.Or(o.ContextLength, contextLength), Parallel: o.Parallel, Queue: o.Queue, StepTokens: o.StepTokens, ChunkTokens: o.PrefillChunk, PrefixBytes: o.PrefixMemory}
 	if o.PromptCache != "" {
 		eo.StoreDir, eo.StoreBytes, eo.ModelID = o.PromptCache, o.PromptCacheBytes, modelID(ck, o.Preset, m.kv)
 	}

@@ -31,6 +31,7 @@ type Options struct {
 	ContextLength int   // positions that a request may use: prompt and answer together
 	Parallel      int   // requests that run at a time, at most gemma2.MaxRows; 0: 64
 	Queue         int   // requests that wait beyond those; 0: 1024
+	ChunkTokens   int   // prompt tokens in a step while nothing is being generated, at most gemma2.MaxRows; 0: as many
 	StepTokens    int   // prompt tokens in a step while answers are being generated: bounds the time between their tokens; 0: 32
 	PrefixBytes   int64 // memory of KV pages that finished requests leave for later ones; 0: as one full context takes; -1: none
 
@@ -73,10 +74,13 @@ func New(m *gemma2.Model, pool *gemma2.Pool, o Options) (*Engine, error) {
 	if o.Queue == 0 {
 		o.Queue = 1024
 	}
+	if o.ChunkTokens == 0 {
+		o.ChunkTokens = gemma2.MaxRows
+	}
 	if o.StepTokens == 0 {
 		o.StepTokens = 32
 	}
-	if o.Parallel < 1 || o.Parallel > gemma2.MaxRows || o.Queue < 1 || o.StepTokens < 1 || o.ContextLength < 1 {
+	if o.Parallel < 1 || o.Parallel > gemma2.MaxRows || o.Queue < 1 || o.StepTokens < 1 || o.ContextLength < 1 || o.ChunkTokens < 1 || o.ChunkTokens > gemma2.MaxRows {
 		return nil, fmt.Errorf("engine: want 1 to %d parallel requests and a queue, step tokens and context of at least 1, found %d, %d, %d, %d",
 			gemma2.MaxRows, o.Parallel, o.Queue, o.StepTokens, o.ContextLength)
 	}

@@ -45,7 +45,7 @@ func (e *Engine) makePlan() {
 		}
 		rows += p.add(s, 0)
 	}
-	budget := gemma2.MaxRows - rows
+	budget := min(gemma2.MaxRows-rows, e.opt.ChunkTokens)
 	if decoding > 0 {
 		budget = min(budget, e.opt.StepTokens)
 	}

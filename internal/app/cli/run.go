@@ -58,7 +58,7 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err := offerPull(ctx, env, r.model); err != nil {
 		return err
 	}
-	m, err := open(ctx, env, r.model, o, systemgemma.Open)
+	m, err := openTuned(ctx, env, r.model, o)
 	if err != nil {
 		return err
 	}

@@ -119,10 +119,22 @@ func origin(root, path string) *Origin {
 	return &o
 }
 
+func (s Store) tunePath(path string) string { return s.state("tune", key(s.Home, path)+".json") }
+
+// SetTune notes how fast the model at path runs best here: x is what package tune makes of it.
+func (s Store) SetTune(path string, x any) error { return writeState(s.tunePath(path), x) }
+
+// Tune fills x, and tells whether there was anything.
+func (s Store) Tune(path string, x any) bool { return readState(s.tunePath(path), x) }
+
+// ForgetTune removes that note, and tells whether there was one.
+func (s Store) ForgetTune(path string) bool { return os.Remove(s.tunePath(path)) == nil }
+
 // forget removes what is remembered of a model's file.
 func (s Store) forget(path string) {
 	k := key(s.Home, path)
 	_, _ = os.Remove(s.state("used", k)), os.Remove(s.state("origins", k+".json"))
+	s.ForgetTune(path)
 }
 
 // Licence returns the acceptance of a model's terms, nil if there is none.

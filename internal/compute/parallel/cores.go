@@ -38,6 +38,19 @@ func bigCores(sys string, allowed []int) []int {
 	return fastest(allowed, value("cpufreq/cpuinfo_max_freq"))
 }
 
+// coreKinds splits the allowed processors into kinds, the fastest one first.
+func coreKinds(sys string, allowed []int) (kinds [][]int) {
+	for len(allowed) > 0 {
+		big := bigCores(sys, allowed)
+		kinds = append(kinds, big)
+		allowed = slices.DeleteFunc(slices.Clone(allowed), func(c int) bool { return slices.Contains(big, c) })
+	}
+	return kinds
+}
+
+// Kinds are the processors that this process may use, by kind, the fastest kind first; nil where the system does not tell.
+func Kinds() [][]int { return coreKinds("/sys", allowedCores()) }
+
 // fastest returns the processors whose figure is within a tenth of the best; all of them if any has none.
 func fastest(allowed []int, figure func(cpu int) int) []int {
 	best := 0

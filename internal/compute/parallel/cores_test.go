@@ -53,6 +53,45 @@ func TestBigCores(t *testing.T) {
 	}
 }
 
+func TestCoreKinds(t *testing.T) {
+	sys := t.TempDir()
+	for c, v := range []int{530, 530, 1024, 1000, 760} {
+		write(t, sys, "devices/system/cpu/cpu"+strconv.Itoa(c)+"/cpu_capacity", strconv.Itoa(v))
+	}
+	if got := coreKinds(sys, []int{0, 1, 2, 3, 4}); !slices.EqualFunc(got, [][]int{{2, 3}, {4}, {0, 1}}, slices.Equal) {
+		t.Errorf("kinds %v", got)
+	}
+	if got := coreKinds(t.TempDir(), []int{0, 1}); !slices.EqualFunc(got, [][]int{{0, 1}}, slices.Equal) {
+		t.Errorf("nothing known: kinds %v", got)
+	}
+	if got := coreKinds(sys, nil); got != nil {
+		t.Errorf("no processor: kinds %v", got)
+	}
+}
+
+// A crew stays where it is told, and does the same work.
+func TestNewOn(t *testing.T) {
+	allowed := allowedCores()
+	if allowed == nil {
+		t.Skip("not run here: this system does not tell which processors may be used")
+	}
+	for _, cores := range [][]int{allowed[:1], allowed, nil} {
+		c := NewOn(3, cores)
+		var seen [100]bool
+		if err := c.Run(len(seen), 1, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				seen[i] = true
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+		if slices.Contains(seen[:], false) {
+			t.Errorf("on %v: work was left", cores)
+		}
+		c.Close()
+	}
+}
+
 func TestParseCPUList(t *testing.T) {
 	for s, want := range map[string][]int{"": nil, "3": {3}, "0-2,7\n": {0, 1, 2, 7}, "x,1-y,4": {4}, "5-2": nil} {
 		if got := parseCPUList(s); !slices.Equal(got, want) {

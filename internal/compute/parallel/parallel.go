@@ -66,12 +66,19 @@ func Cores() int {
 // New returns a crew of n workers, at least 1. On a machine with several kinds of cores, workers stay on the fastest ones
 // when those are enough. Close ends it.
 func New(n int) *Crew {
-	c := &Crew{done: make(chan struct{}, 1)}
+	var cores []int
 	if allowed := allowedCores(); len(allowed) > 0 {
 		if big := bigCores("/sys", allowed); len(big) < len(allowed) && n <= len(big) {
-			c.cores = big
+			cores = big
 		}
 	}
+	return NewOn(n, cores)
+}
+
+// NewOn is New for workers that stay on the given processors, all but the caller of Run; nil: anywhere. Systems other than Linux
+// place them themselves.
+func NewOn(n int, cores []int) *Crew {
+	c := &Crew{done: make(chan struct{}, 1), cores: cores}
 	for i := 1; i < n; i++ {
 		w := &worker{wake: make(chan struct{}, 1)}
 		c.workers = append(c.workers, w)
