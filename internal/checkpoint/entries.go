@@ -20,7 +20,7 @@ func (m *Model) entries() []gguf.Entry {
 		{Key: "general.alignment", Value: uint32(alignment)},
 		{Key: "general.quantization_version", Value: uint32(2)},
 	}, configEntries(c), []gguf.Entry{
-		{Key: versionKey, Value: uint32(layoutVersion)},
+		{Key: versionKey, Value: uint32(LayoutVersion)},
 		{Key: scalarKey, Value: c.QueryPreAttnScalar},
 		{Key: thetaKey, Value: c.RopeTheta},
 		{Key: globalKey, Value: c.Global},

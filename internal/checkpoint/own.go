@@ -1,6 +1,8 @@
 package checkpoint
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/arch"
 	"github.com/systemgemma/systemgemma/internal/checkpoint/gguf"
+	"github.com/systemgemma/systemgemma/internal/checkpoint/mmap"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
 )
 
@@ -25,8 +28,8 @@ import (
 const (
 	ownPrefix  = "systemgemma."
 	versionKey = "systemgemma.layout.version"
-	// layoutVersion changes whenever a file could be misread by an older program.
-	layoutVersion = 1
+	// LayoutVersion changes whenever a file could be misread by an older program.
+	LayoutVersion = 1
 
 	namesKey   = "systemgemma.layout.tensors"
 	layoutsKey = "systemgemma.layout.layouts"
@@ -59,6 +62,30 @@ func isOwn(f *gguf.File) bool {
 	})
 }
 
+// FileVersion is the version of a file of our own, whether or not this program reads it; 0: it is none.
+func FileVersion(path string) (version int, err error) {
+	m, err := mmap.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	err = mmap.Guard(func() error {
+		if !bytes.HasPrefix(m.Data, []byte("GGUF")) {
+			return nil
+		}
+		f, err := gguf.Parse(m.Data)
+		if err != nil || !isOwn(f) {
+			return err
+		}
+		md := &metadata{file: f}
+		version = md.int(versionKey, required)
+		return md.err
+	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return version, errors.Join(err, m.Close())
+}
+
 // readOwn reads a file of our own.
 func (c *Checkpoint) readOwn(f *gguf.File, data []byte, weights bool) error {
 	var err error
@@ -66,8 +93,8 @@ func (c *Checkpoint) readOwn(f *gguf.File, data []byte, weights bool) error {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	m := &metadata{file: f}
-	if v := m.int(versionKey, required); m.err == nil && v != layoutVersion {
-		return fmt.Errorf("metadata %s: want %d, found %d; use a newer version of this program, or convert the model again", versionKey, layoutVersion, v)
+	if v := m.int(versionKey, required); m.err == nil && v != LayoutVersion {
+		return fmt.Errorf("metadata %s: want %d, found %d; use a newer version of this program, or convert the model again", versionKey, LayoutVersion, v)
 	}
 	if m.err != nil {
 		return m.err

@@ -36,6 +36,7 @@ type commands struct {
 	Import   importCmd   `cmd:"" help:"Bring a file or folder into the store of models."`
 	Export   exportCmd   `cmd:"" help:"Copy a model out of the store."`
 	Prune    pruneCmd    `cmd:"" help:"Remove what interrupted work left behind."`
+	Migrate  migrateCmd  `cmd:"" help:"Look whether the store's files are of the current version."`
 	Tune     tuneCmd     `cmd:"" help:"Find the threads, processors and prefill chunk that are fastest here."`
 	Bundle   bundleCmd   `cmd:"" help:"Make one executable of this program and a model."`
 	Verify   verifyCmd   `cmd:"" help:"Compare a model with its checksums."`

@@ -12,17 +12,18 @@ import (
 
 // storeReport is what doctor says of the store of models and of the hub that fills it. No hub is asked.
 type storeReport struct {
-	Home      string   `json:"home"`
-	Models    int      `json:"models"`
-	Bytes     int64    `json:"bytes"`
-	DiskFree  int64    `json:"disk_free"` // of the disk that holds Home; 0: not known
-	Leftovers int64    `json:"leftover_bytes"`
-	NoTerms   []string `json:"terms_not_accepted"` // pulled models whose terms nobody accepted here
-	Endpoint  string   `json:"hub"`
-	Cache     string   `json:"hub_cache"`
-	TokenFrom string   `json:"token_from"` // "": no token
-	Offline   string   `json:"offline,omitempty"`
-	Problems  []string `json:"problems,omitempty"`
+	Home      string       `json:"home"`
+	Models    int          `json:"models"`
+	Bytes     int64        `json:"bytes"`
+	DiskFree  int64        `json:"disk_free"` // of the disk that holds Home; 0: not known
+	Formats   formatReport `json:"formats"`
+	Leftovers int64        `json:"leftover_bytes"`
+	NoTerms   []string     `json:"terms_not_accepted"` // pulled models whose terms nobody accepted here
+	Endpoint  string       `json:"hub"`
+	Cache     string       `json:"hub_cache"`
+	TokenFrom string       `json:"token_from"` // "": no token
+	Offline   string       `json:"offline,omitempty"`
+	Problems  []string     `json:"problems,omitempty"`
 }
 
 func lookAtStore(env *Env) storeReport {
@@ -50,6 +51,8 @@ func lookAtStore(env *Env) storeReport {
 			r.NoTerms = append(r.NoTerms, m.ID())
 		}
 	}
+	r.Formats = lookAtFormats(all)
+	r.Problems = append(r.Problems, r.Formats.Unread...)
 	left, err := store.Leftovers()
 	problem(err)
 	for _, l := range left {
@@ -73,6 +76,9 @@ const twoB = 8_000_000_000
 
 func (r *storeReport) tell(b *strings.Builder) {
 	field(b, "store", "%s: %d models, %s (SYSTEMGEMMA_HOME moves it)", r.Home, r.Models, size(r.Bytes))
+	if r.Models > 0 {
+		field(b, "format", "%s", r.Formats.String())
+	}
 	if r.Leftovers > 0 {
 		field(b, "leftovers", "%s of interrupted work; systemgemma pull goes on with it, systemgemma prune removes it", size(r.Leftovers))
 	}
