@@ -18,8 +18,8 @@ rm -f "$root.log"
 within() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp DEBIAN_FRONTEND=noninteractive "$@"; }
 within apt-get install -y -q --no-install-recommends systemd curl >/dev/null # for systemd-analyze, and to ask the service
 within useradd --create-home somebody
-# dpkg's and apt's own records differ after any installation; all else counts.
-list() { (cd "$root" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache/apt -o -path ./var/log -o -path ./proc -o -path ./sys -o -path ./dev \) -prune -o -printf '%p %y %m %u\n' | sort); }
+# dpkg's and apt's own records differ after any installation, and systemd-analyze leaves notes in /run; all else counts.
+list() { (cd "$root" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache/apt -o -path ./var/log -o -path ./proc -o -path ./sys -o -path ./dev -o -path ./run \) -prune -o -printf '%p %y %m %u\n' | sort); }
 list >"$root/../$(basename "$root").before"
 before=$root/../$(basename "$root").before
 users=$(within getent passwd)
