@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,16 +14,18 @@ import (
 
 // doctorCmd is `systemgemma doctor`.
 type doctorCmd struct {
-	JSON bool `name:"json" group:"Output" help:"Write one JSON object."`
+	Name string `arg:"" optional:"" name:"model" complete:"MODEL" help:"Also forecast memory and speed of this model, before it is loaded (run --forecast takes options beside it)."`
+	JSON bool   `name:"json" group:"Output" help:"Write one JSON object."`
 }
 
 // doctorReport is what doctor --json writes.
 type doctorReport struct {
 	systemgemma.Machine
-	Problem string       `json:"problem,omitempty"`
-	Bundled *insideModel `json:"bundled,omitempty"` // the model inside this program
-	Models  []foundModel `json:"models"`            // in the current folder
-	Store   storeReport  `json:"store"`
+	Problem  string       `json:"problem,omitempty"`
+	Forecast *runForecast `json:"forecast,omitempty"`
+	Bundled  *insideModel `json:"bundled,omitempty"` // the model inside this program
+	Models   []foundModel `json:"models"`            // in the current folder
+	Store    storeReport  `json:"store"`
 }
 
 // insideModel is the model that a program made by bundle carries.
@@ -40,7 +43,7 @@ type foundModel struct {
 }
 
 // Run looks around.
-func (c *doctorCmd) Run(env *Env) error {
+func (c *doctorCmd) Run(ctx context.Context, env *Env) error {
 	machine, problem := systemgemma.ThisMachine()
 	models, err := findModels(".")
 	if err != nil {
@@ -53,6 +56,13 @@ func (c *doctorCmd) Run(env *Env) error {
 	}
 	if problem = errors.Join(problem, err); problem != nil {
 		r.Problem = problem.Error()
+	}
+	if c.Name != "" && problem == nil {
+		f, err := forecast(ctx, env, c.Name, &systemgemma.Options{})
+		if err != nil {
+			return err
+		}
+		r.Forecast = &f
 	}
 	if c.JSON {
 		return errors.Join(writeJSON(env, r), problem)
@@ -96,6 +106,9 @@ func (r *doctorReport) String() string {
 		field(&b, "model", "none in this folder (a .gguf file, or a folder with config.json)")
 	}
 	r.Store.tell(&b)
+	if r.Forecast != nil {
+		b.WriteString("\n" + r.Forecast.String())
+	}
 	return b.String()
 }
 

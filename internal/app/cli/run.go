@@ -25,11 +25,12 @@ type runCmd struct {
 	engineFlags
 	loraFlags
 	formatFlags
-	Raw   bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
-	IDs   idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
-	JSON  bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop, cut; logprobs and steps where asked for."`
-	Stats bool   `group:"Output" help:"Tell load time, time to first token, speeds and peak memory on stderr."`
-	Plain bool   `group:"Output" help:"Chat line by line, without cursor control. Reads one input a line from a pipe, too."`
+	Raw      bool   `group:"Prompt" help:"Continue the prompt without a chat template, after one <bos>. Control tokens written in it count."`
+	IDs      idList `name:"ids" placeholder:"2,10,20" group:"Prompt" help:"Continue these token ids, as they are."`
+	Forecast bool   `group:"Output" help:"Load nothing: tell memory and speed that the model will have here, and what would fit."`
+	JSON     bool   `name:"json" group:"Output" help:"Write one JSON object: text, ids, prompt_ids, finish_reason, counts, seconds, seed, warnings, stop, cut; logprobs and steps where asked for."`
+	Stats    bool   `group:"Output" help:"Tell load time, time to first token, speeds and peak memory on stderr."`
+	Plain    bool   `group:"Output" help:"Chat line by line, without cursor control. Reads one input a line from a pipe, too."`
 }
 
 // Help is the end of the help text.
@@ -46,6 +47,9 @@ func (*runCmd) Help() string {
 
 // Run answers once, or chats.
 func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal) error {
+	if c.Forecast {
+		return c.forecast(ctx, env, after)
+	}
 	r, err := c.request(ctx, env, after)
 	if err != nil {
 		return err
@@ -56,6 +60,9 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	}
 	start := time.Now()
 	if err := offerPull(ctx, env, r.model); err != nil {
+		return err
+	}
+	if err := warnMemory(env, r.model, o); err != nil {
 		return err
 	}
 	m, err := openTuned(ctx, env, r.model, o)
@@ -78,6 +85,29 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 		return c.several(ctx, env, m, r, &a)
 	}
 	return a.run(env, c.events(ctx, m, r))
+}
+
+// forecast tells what the model would take.
+func (c *runCmd) forecast(ctx context.Context, env *Env, after literal) error {
+	name, words, err := c.split(env, after)
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 {
+		return usagef("--forecast: want no prompt beside it, found %q", words[0])
+	}
+	o, err := options(c.textFlags, c.engineFlags)
+	if err != nil {
+		return err
+	}
+	f, err := forecast(ctx, env, name, o)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env, f)
+	}
+	return write(env.Stdout, f.String())
 }
 
 // request is what the arguments and standard input ask for.
