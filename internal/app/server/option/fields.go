@@ -155,6 +155,12 @@ func (f *Fields) Raw(name string) (raw json.RawMessage, found bool) {
 	return raw, found && string(raw) != "null"
 }
 
+// Peek is Raw, and leaves the member there.
+func (f *Fields) Peek(name string) (raw json.RawMessage, found bool) {
+	raw = bytes.TrimSpace(f.raw[name])
+	return raw, f.Has(name)
+}
+
 // Rest is the names that nobody took.
 func (f *Fields) Rest() []string { return slices.Sorted(maps.Keys(f.raw)) }
 

@@ -1,0 +1,178 @@
+package openai
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/tools"
+)
+
+// chatAnswer is the answer of /v1/chat/completions, whole or a piece of it.
+type chatAnswer struct {
+	ID          string       `json:"id"`
+	Object      string       `json:"object"`
+	Created     int64        `json:"created"`
+	Model       string       `json:"model"`
+	Fingerprint string       `json:"system_fingerprint"`
+	Choices     []chatChoice `json:"choices"` // never null: clients index it
+	Usage       *usage       `json:"usage,omitempty"`
+	Extension   *extension   `json:"systemgemma,omitempty"`
+}
+
+type chatChoice struct {
+	Index    int           `json:"index"`
+	Message  *chatMessage  `json:"message,omitempty"`
+	Delta    *chatDelta    `json:"delta,omitempty"`
+	Logprobs *chatLogprobs `json:"logprobs"`
+	Finish   *string       `json:"finish_reason"`
+}
+
+type chatMessage struct {
+	Role    string     `json:"role"`
+	Content *string    `json:"content"` // null beside calls
+	Refusal *string    `json:"refusal"`
+	Calls   []chatCall `json:"tool_calls,omitempty"`
+}
+
+type chatDelta struct {
+	Role    string     `json:"role,omitempty"`
+	Content *string    `json:"content,omitempty"`
+	Calls   []chatCall `json:"tool_calls,omitempty"`
+}
+
+type chatCall struct {
+	Index    *int         `json:"index,omitempty"` // in streams
+	ID       string       `json:"id,omitempty"`    // in streams, of the first piece only, as the name
+	Type     string       `json:"type,omitempty"`
+	Function chatFunction `json:"function"`
+}
+
+type chatFunction struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+type chatLogprobs struct {
+	Content []tokenLogprob `json:"content"`
+	Refusal []tokenLogprob `json:"refusal"`
+}
+
+// maxTop is how many of the best tokens a request may ask for.
+const maxTop = 20
+
+// chat answers POST /v1/chat/completions.
+func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
+	f, err := server.ReadJSON(r)
+	if err != nil {
+		return err
+	}
+	stream, includeUsage, err := streamOptions(f)
+	if err != nil {
+		return err
+	}
+	logprobs, top, err := chatLogprobsOf(f)
+	if err != nil {
+		return err
+	}
+	list, err := readMessages(f)
+	if err != nil {
+		return err
+	}
+	c, err := d.converse(r, f, "chatcmpl-", list)
+	if err != nil {
+		return err
+	}
+	defer c.lease.Release()
+	server.Unknown(r, f)
+	if c.a.BestOf != 0 {
+		return f.Invalid("best_of", "want n instead: only /v1/completions has best_of")
+	}
+	c.a.TopLogprobs = top
+	w.Header().Set("X-System-Mode", c.mode())
+	if stream {
+		s := &chatStream{conversation: c, out: server.NewEvents(w, r), logprobs: logprobs, includeUsage: includeUsage}
+		defer s.out.Close()
+		return s.out.Failed(s.run(r), s.fail)
+	}
+	return c.whole(w, r, logprobs)
+}
+
+// chatLogprobsOf takes logprobs and top_logprobs.
+func chatLogprobsOf(f *option.Fields) (logprobs bool, top int, err error) {
+	if logprobs, _, err = f.Bool("logprobs"); err != nil {
+		return false, 0, err
+	}
+	top, found, err := f.Int("top_logprobs", 0, maxTop)
+	if err == nil && found && top > 0 && !logprobs {
+		err = f.Invalid("top_logprobs", "want logprobs: true beside it")
+	}
+	return logprobs, top, err
+}
+
+// head is an answer without choices.
+func (c *conversation) head(object string) chatAnswer {
+	return chatAnswer{ID: c.id, Object: object, Created: c.created, Model: c.lease.Name, Fingerprint: c.print, Choices: []chatChoice{}}
+}
+
+// each runs the n answers side by side. The first error ends all of them.
+func (c *conversation) each(r *http.Request, do func(r *http.Request, i int) error) error {
+	g := group(r)
+	defer g.cancel(nil)
+	var all sync.WaitGroup
+	for i := range c.a.N {
+		all.Go(func() { g.failed(do(g.r, i)) })
+	}
+	all.Wait()
+	return g.err
+}
+
+// whole answers at the end.
+func (c *conversation) whole(w http.ResponseWriter, r *http.Request, logprobs bool) error {
+	x := c.head("chat.completion")
+	x.Choices = make([]chatChoice, c.a.N)
+	results := make([]*systemgemma.Result, c.a.N)
+	t := tokens{c.lease.Model}
+	err := c.each(r, func(r *http.Request, i int) error {
+		var list []tokenLogprob
+		result, err := collect(c.answer(r, i), func(e systemgemma.Event) {
+			if logprobs && e.ID >= 0 && !c.stop[e.ID] {
+				list = append(list, t.chat(&e))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		results[i] = result
+		reason := finish(result)
+		m := &chatMessage{Role: "assistant", Content: &result.Text}
+		if tools.Active(c.tools, c.choice) {
+			if calls := tools.Parse(result.Text, c.tools); calls != nil {
+				m.Content, m.Calls, reason = nil, chatCalls(calls), "tool_calls"
+			}
+		}
+		x.Choices[i] = chatChoice{Index: i, Message: m, Finish: &reason}
+		if logprobs {
+			x.Choices[i].Logprobs = &chatLogprobs{Content: append([]tokenLogprob{}, list...)}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	x.Usage = &usage{}
+	for i, result := range results {
+		x.Usage.add(result, i == 0)
+	}
+	x.Extension = c.extend(results[0], c.mode())
+	return server.Reply(w, http.StatusOK, x)
+}
+
+func chatCalls(list []tools.Call) (out []chatCall) {
+	for _, c := range list {
+		out = append(out, chatCall{ID: c.ID, Type: "function", Function: chatFunction{c.Name, string(c.Arguments)}})
+	}
+	return out
+}
