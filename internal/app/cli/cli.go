@@ -21,6 +21,7 @@ import (
 // commands lists all there are, in the order of the help.
 type commands struct {
 	Run      runCmd      `cmd:"" help:"Answer a prompt, or chat."`
+	Serve    serveCmd    `cmd:"" help:"Answer programs and browsers: OpenAI's and Ollama's APIs, and a page."`
 	Tokenize tokenizeCmd `cmd:"" help:"Turn text into token ids, and back."`
 	Template templateCmd `cmd:"" help:"Show the exact prompt that the model sees."`
 	Score    scoreCmd    `cmd:"" help:"Tell how likely a model finds given tokens."`
@@ -133,7 +134,7 @@ func parse(args []string, env *Env) (command *kong.Context, helped bool, err err
 var groups = []kong.Group{
 	{Key: "Model", Title: "Model:"}, {Key: "Prompt", Title: "Prompt:"}, {Key: "Answer", Title: "Answer:"},
 	{Key: "Format", Title: "Format of the answer (docs/structured.md): one of"},
-	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Weights", Title: "Weights:"}, {Key: "Work", Title: "Work:"}, {Key: "Measure", Title: "Measure:"}, {Key: "Output", Title: "Output:"},
+	{Key: "Sampling", Title: "Sampling (what is not given comes from the model's files):"}, {Key: "Weights", Title: "Weights:"}, {Key: "Work", Title: "Work:"}, {Key: "Measure", Title: "Measure:"}, {Key: "Server", Title: "Server:"}, {Key: "Limits", Title: "Limits:"}, {Key: "Output", Title: "Output:"},
 }
 
 // usageError is wrong use: exit status 2.

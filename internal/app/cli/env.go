@@ -75,13 +75,18 @@ func (e *Env) safe() *Env {
 // waiting shows text from a second on, where a person can see it.
 func (e *Env) waiting(text string) *terminal.Status { return terminal.StartStatus(e.status, text) }
 
-// interrupts hands each Ctrl-C to who asked last: a chat stops its answer. Without takers, and for other signals, it ends the
-// command.
+// interrupts hands each Ctrl-C to who asked last: a chat stops its answer. Without takers, and for other signals unless the taker wants
+// all, it ends the command.
 type interrupts struct {
 	mu     sync.Mutex
-	takers []func() // guarded by mu
+	takers []taker // guarded by mu
 	end    func(os.Signal)
 	done   chan struct{}
+}
+
+type taker struct {
+	take func()
+	all  bool // also the request to end
 }
 
 func watch(signals <-chan os.Signal, end func(os.Signal)) *interrupts {
@@ -104,19 +109,24 @@ func (i *interrupts) close() { close(i.done) }
 func (i *interrupts) signal(s os.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if n := len(i.takers); n > 0 && s == os.Interrupt {
-		i.takers[n-1]()
+	if n := len(i.takers); n > 0 && (s == os.Interrupt || i.takers[n-1].all) {
+		i.takers[n-1].take()
 		return
 	}
 	i.end(s)
 }
 
 // take lets f, which must not block, have the interrupts until release is called.
-func (i *interrupts) take(f func()) (release func()) {
+func (i *interrupts) take(f func()) (release func()) { return i.add(taker{f, false}) }
+
+// takeAll is take, of the request to end too.
+func (i *interrupts) takeAll(f func()) (release func()) { return i.add(taker{f, true}) }
+
+func (i *interrupts) add(t taker) (release func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	n := len(i.takers)
-	i.takers = append(i.takers, f)
+	i.takers = append(i.takers, t)
 	return func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()

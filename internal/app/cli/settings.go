@@ -18,6 +18,7 @@ import (
 var settingKeys = []string{
 	"model", "threads", "preset", "context-length", "kv-type", "prompt-cache", "temperature", "top-k", "top-p", "min-p",
 	"repetition-penalty", "presence-penalty", "frequency-penalty", "penalty-window", "seed", "max-tokens", "stats",
+	"listen", "api-keys", "allow-host", "allow-origin", "keep-alive", "parallel", "queue", "kv-memory",
 }
 
 // fixed are commands that no setting changes: a measurement is what its own flags say.
@@ -30,7 +31,7 @@ func variable(key string) string {
 
 // otherVariables begin as those of settings do and are read elsewhere, or by tests.
 var otherVariables = []string{
-	"SYSTEMGEMMA_KERNEL", "SYSTEMGEMMA_HOME", "SYSTEMGEMMA_GOLDEN", "SYSTEMGEMMA_WANT_KERNEL", "SYSTEMGEMMA_TEST_SAMPLE", "SYSTEMGEMMA_GEMMA_TOKENIZER",
+	"SYSTEMGEMMA_KERNEL", "SYSTEMGEMMA_HOME", "SYSTEMGEMMA_API_KEY", "SYSTEMGEMMA_GOLDEN", "SYSTEMGEMMA_WANT_KERNEL", "SYSTEMGEMMA_TEST_SAMPLE", "SYSTEMGEMMA_GEMMA_TOKENIZER",
 }
 
 // setting is a value and where it comes from. Without a command it is for all that have such a flag.

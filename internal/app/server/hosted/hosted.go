@@ -22,9 +22,10 @@ import (
 
 // Options say which models are served, and how. Zero values mean defaults.
 type Options struct {
-	// Models are those that were asked for: "" or mini, a folder, a .gguf file, or a name of the store. The first is what a request
-	// without a name means. None: mini.
+	// Models are those that were asked for, by names that Resolve knows. The first is what a request without a name means. None: "".
 	Models []string
+	// Resolve finds them, "" included. nil: only mini, which "" is, and names of the store.
+	Resolve func(name string) (Found, error)
 	// Aliases are further names: alias -> name.
 	Aliases map[string]string
 	// Store is where further models are, which requests may name. nil: only Models are served, and mini.
@@ -37,6 +38,14 @@ type Options struct {
 	KeepAlive time.Duration
 	Meter     *meter.Meter // counts tokens; nil: one of its own
 	Log       *slog.Logger // nil: none
+}
+
+// Found is a model that Resolve found.
+type Found struct {
+	Name       string // by which requests name it
+	Path       string // for systemgemma.Open
+	SystemMode string // that the name asks for; "": none
+	Stored     *models.Model
 }
 
 // DefaultKeepAlive is how long an unused model stays open.

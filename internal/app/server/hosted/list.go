@@ -110,6 +110,9 @@ func (s *Set) List() ([]Entry, error) {
 	return list, nil
 }
 
+// Default is the name of the model that requests without a name mean.
+func (s *Set) Default() string { return s.names.given[0].name }
+
 // Find is the entry of one model.
 func (s *Set) Find(name string) (Entry, error) {
 	w, err := s.names.find(name)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -41,10 +39,10 @@ func (d *directory) fill(o *Options) error {
 	d.store, d.aliases = o.Store, map[string]string{}
 	list := o.Models
 	if len(list) == 0 {
-		list = []string{systemgemma.Mini}
+		list = []string{""}
 	}
 	for _, arg := range list {
-		w, err := d.locate(arg)
+		w, err := d.locate(arg, o.Resolve)
 		if err != nil {
 			return err
 		}
@@ -94,25 +92,20 @@ func (d *directory) others() map[string]string {
 }
 
 // locate is a model as the command line names it: also by its path, which requests can't.
-func (d *directory) locate(arg string) (what, error) {
+func (d *directory) locate(arg string, resolve func(string) (Found, error)) (what, error) {
+	if resolve != nil {
+		f, err := resolve(arg)
+		if f.Path == "" {
+			f.Path = systemgemma.Mini
+		}
+		return what{name: f.Name, path: f.Path, mode: f.SystemMode, entry: f.Stored}, err
+	}
 	if arg == "" || arg == systemgemma.Mini {
 		return mini, nil
 	}
-	if info, err := os.Stat(arg); err == nil {
-		path, err := filepath.Abs(arg)
-		name := filepath.Base(path)
-		if !info.IsDir() {
-			name = strings.TrimSuffix(name, filepath.Ext(name))
-		}
-		return what{name: name, path: path}, err
-	}
 	w, err := d.stored(arg)
-	if w == nil && err == nil {
-		_, isShort := names.Lookup(strings.SplitN(arg, ":", 2)[0])
-		if isShort {
-			return what{}, fmt.Errorf("model %q is not here; get it by: systemgemma pull %s", arg, arg)
-		}
-		return what{}, fmt.Errorf("model %q: want mini, a folder, a .gguf file or a model of systemgemma list; nothing of that name is here", arg)
+	if err == nil && w == nil {
+		err = fmt.Errorf("model %q: want mini or a model of the store; nothing of that name is here", arg)
 	}
 	if err != nil {
 		return what{}, err
