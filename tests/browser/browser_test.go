@@ -90,6 +90,19 @@ func open(t *testing.T, address string, s size) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
+	return newTab(t, ctx, address, s)
+}
+
+// another opens the same page in a second tab, which shares the storage of the first.
+func (p *tab) another() *tab {
+	p.Helper()
+	ctx, cancel := chromedp.NewContext(p.ctx)
+	p.Cleanup(cancel)
+	return newTab(p.T, ctx, p.origin, desktop)
+}
+
+func newTab(t *testing.T, ctx context.Context, address string, s size) *tab {
+	t.Helper()
 	p := &tab{T: t, ctx: ctx, origin: address}
 	if err := chromedp.Do(ctx); err != nil { // opens the tab, which ends with this context
 		t.Fatal(err)
@@ -190,7 +203,7 @@ func (p *tab) until(expression string) {
 	p.Helper()
 	for end := time.Now().Add(patience); !eval[bool](p, "!!("+expression+")"); time.Sleep(30 * time.Millisecond) {
 		if time.Now().After(end) {
-			p.Fatalf("want %s\nthe page shows: %s", expression, eval[string](p, `document.body.innerText`))
+			p.Fatalf("want %s\nthe page shows: %s", expression, eval[string](p, `document.getElementById("main").innerText.slice(0, 1500)`))
 		}
 	}
 }

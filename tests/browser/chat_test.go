@@ -262,3 +262,39 @@ func TestKey(t *testing.T) {
 	p.press("Forget the key")
 	p.until(`!` + stored)
 }
+
+// Two tabs that change the same conversation lose nothing: the one that stores later gets a conversation of its own.
+func TestTwoTabs(t *testing.T) {
+	p := open(t, newScript(t).URL, desktop)
+	p.say("begun")
+	p.until(`!document.documentElement.dataset.unsaved`)
+	other := p.another()
+	other.until(`document.querySelectorAll(".message").length === 2`)
+	p.say("from the first")
+	p.until(`!document.documentElement.dataset.unsaved`)
+	other.say("from the second")
+	other.until(`document.querySelectorAll(".conversations li").length === 1 && document.querySelector(".title").innerText.includes("of another tab")`)
+	other.load()
+	other.until(`document.querySelectorAll(".conversations li").length === 2`)
+	for _, words := range []string{"from the first", "from the second"} {
+		other.write("Search conversations", words)
+		other.until(`document.querySelectorAll(".conversations li").length === 1`)
+	}
+}
+
+// A first visit costs little: what was asked for, and how much of it came over the wire.
+func TestFirstVisit(t *testing.T) {
+	p := open(t, newScript(t).URL, desktop)
+	const cost = `(() => { const all = performance.getEntriesByType("resource").filter((r) => r.name.includes("/ui/")).concat(performance.getEntriesByType("navigation")); return [all.length, all.reduce((n, r) => n + r.transferSize, 0), performance.getEntriesByName("first-contentful-paint")[0]?.startTime || -1]; })()`
+	first := eval[[]float64](p, cost)
+	t.Logf("first visit: %.0f requests, %.0f bytes over the wire, first paint after %.0f ms", first[0], first[1], first[2])
+	if first[0] < 20 || first[0] > 60 || first[1] < 50_000 || first[1] > 120_000 {
+		t.Errorf("want 20 to 60 requests, 50,000 to 120,000 bytes")
+	}
+	p.load()
+	again := eval[[]float64](p, cost)
+	t.Logf("second visit: %.0f bytes over the wire, first paint after %.0f ms", again[1], again[2])
+	if again[1] > 5_000 {
+		t.Errorf("the second visit: %.0f bytes over the wire, want at most 5,000", again[1])
+	}
+}

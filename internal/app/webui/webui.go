@@ -40,7 +40,7 @@ type asset struct {
 var assets = sync.OnceValue(func() map[string]*asset {
 	all := sha256.New()
 	content := map[string][]byte{}
-	var modules []string // all but the first, in the order of their names
+	var modules []string // in the order of their names
 	err := fs.WalkDir(files, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -49,7 +49,7 @@ var assets = sync.OnceValue(func() map[string]*asset {
 		name = strings.TrimPrefix(name, "page/")
 		content[name] = data
 		fmt.Fprintf(all, "%s %d\n%s", name, len(data), data)
-		if strings.HasPrefix(name, "js/") || strings.HasPrefix(name, "vendor/") && strings.HasSuffix(name, ".js") {
+		if strings.HasPrefix(name, "js/") && name != "js/theme.js" || strings.HasPrefix(name, "vendor/") && strings.HasSuffix(name, ".js") {
 			modules = append(modules, name)
 		}
 		return err

@@ -46,7 +46,7 @@ export function dashboard() {
     if (hottest) charts.heat.push(hottest.celsius, hottest.name);
     const list = [
       ["State", s.draining ? "stopping" : "running"], ["Up for", duration(s.uptime)], ["Tokens written", s.generated.toLocaleString("en")], ["Tokens read", s.read.toLocaleString("en")],
-      ["Found in memory", s.cached.toLocaleString("en")], ["Processor", s.processor], ["Kernels", s.kernel], ["Version", s.version],
+      ["Tokens reused", s.cached.toLocaleString("en")], ["Processor", s.processor], ["Kernels", s.kernel], ["Version", s.version],
     ];
     fill(facts, list.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
     const cell = (x) => h("td", null, x);

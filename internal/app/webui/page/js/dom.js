@@ -12,7 +12,7 @@ export function h(name, attributes, ...children) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") element.addEventListener(key.slice(2), value);
     else if (key === "value") element.value = value;
-    else if (key === "class") element.className += " " + value;
+    else if (key === "class") element.className = `${element.className} ${value}`.trim();
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   fill(element, ...children);

@@ -48,7 +48,7 @@ async function load(ask, body, signal) {
   }, tabs);
   fill(body, h("div.inspect-head", null, list, h("span.muted", null, `${seen.ids.length} tokens`),
     button("copy", "Copy prompt", () => copy(seen.prompt, "Prompt copied")), button("tokens", "Copy ids", () => copy(JSON.stringify(seen.ids), "Ids copied"))),
-  panel, h("p.muted.note", null, "Marked parts are control tokens. Text that merely looks like one stays text: nobody can forge a turn."));
+  panel, h("p.muted.note", null, seen.system_mode && `Rendered by the mode ${seen.system_mode}. `, (seen.warnings || []).map((w) => `${w}. `), "Marked parts are control tokens. Text that merely looks like one stays text: nobody can forge a turn."));
   choose(0);
 }
 

@@ -92,7 +92,7 @@ function facts(node) {
   const list = [
     node.finish === "stopped" && "stopped", node.finish === "length" && "ended by its length limit",
     node.usage && `${node.usage.completion} tokens`, node.rate > 0 && `${node.rate >= 100 ? Math.round(node.rate).toLocaleString("en") : node.rate.toFixed(1)} tok/s`, node.ttft > 0 && `first after ${node.ttft.toFixed(2)} s`,
-    node.usage?.cached > 0 && `${node.usage.cached} of ${node.usage.prompt} prompt tokens from memory`, node.mode && `mode ${node.mode}`, node.seed && `seed ${node.seed}`, ...(node.warnings || []),
+    node.usage?.cached > 0 && `${node.usage.cached} of ${node.usage.prompt} prompt tokens reused`, node.mode && `mode ${node.mode}`, node.seed && `seed ${node.seed}`, ...(node.warnings || []),
   ].filter(Boolean);
   return list.length > 0 && h("p.facts", null, list.join(" · "));
 }

@@ -33,6 +33,7 @@ export function sidebar(element) {
   }
   on("list", list);
   on("view", list);
+  on("running", list);
   list();
 }
 
@@ -44,8 +45,9 @@ function matches(c, words) {
 
 function item(c) {
   const current = c === app.current && app.view === "chat";
+  const busy = c.lanes.some((l) => app.running.has(l));
   return h("li", { class: current ? "current" : "" },
-    h("button.open", { type: "button", "aria-current": current ? "true" : null, title: title(c), onclick: () => { show(c); closeSidebar(); } }, title(c)),
+    h("button.open", { type: "button", "aria-current": current ? "true" : null, title: title(c), onclick: () => { show(c); closeSidebar(); } }, busy && h("span.busy", { role: "img", "aria-label": "Answering" }), title(c)),
     button("more", `More about ${title(c)}`, () => more(c)));
 }
 
