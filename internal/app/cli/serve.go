@@ -14,10 +14,14 @@ import (
 	"time"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub"
+	hubsettings "github.com/systemgemma/systemgemma/internal/app/hub/settings"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/access"
 	"github.com/systemgemma/systemgemma/internal/app/server/gate"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/native"
+	"github.com/systemgemma/systemgemma/internal/app/server/ollama"
 	"github.com/systemgemma/systemgemma/internal/app/server/openai"
 	"github.com/systemgemma/systemgemma/internal/app/webui"
 )
@@ -267,6 +271,19 @@ func (c *serveCmd) server(env *Env, set *hosted.Set, keys *access.Keys) (*server
 	}
 	s := server.New(set, cfg)
 	s.Add(openai.New(s))
+	s.Add(ollama.New(s, ollama.Options{Hub: func(o hub.Options) (*hub.Client, error) {
+		settings, err := hubsettings.FromEnv(func(k string) (string, bool) { v := env.getenv(k); return v, v != "" }, env.getenv("HOME"))
+		if err != nil {
+			return nil, err
+		}
+		o.Version = v.Version
+		return hub.New(settings, o)
+	}}))
+	var adapters string
+	if store := set.Store(); store != nil {
+		adapters = filepath.Join(store.Home, "adapters")
+	}
+	s.Add(native.New(s, native.Options{Adapters: adapters}))
 	s.Mount("GET /", served())
 	return s, nil
 }

@@ -1,0 +1,342 @@
+package native
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
+	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+)
+
+// maxProbs is how many of the best tokens a request may ask for.
+const maxProbs = 100
+
+// completion is a request of POST /completion.
+type completion struct {
+	lease  *hosted.Lease
+	a      *option.Answer
+	ids    []int32
+	text   string // the prompt, for the answer
+	stop   map[int32]bool
+	none   bool // n_predict 0: only the prompt is wanted
+	stream bool
+	tokens bool     // tell ids
+	each   bool     // tell timings with each piece
+	only   []string // fields that the answer shall have; none: all
+}
+
+// complete answers POST /completion, in llama.cpp's form.
+func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
+	f, lease, err := d.open(r)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	c := &completion{lease: lease, a: option.New(lease.Model.DefaultSampling()), stop: map[int32]bool{}}
+	if err := c.read(f); err != nil {
+		return err
+	}
+	server.Unknown(r, f)
+	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.a.GenerateOptions, c.a.MaxTime)
+	if c.none {
+		events = c.promptOnly(events)
+	}
+	if !c.stream {
+		return c.whole(w, events)
+	}
+	out := server.NewEvents(w, r)
+	defer out.Close()
+	return out.Failed(c.pieces(out, events), func(e *problem.Error) error { return out.Send(server.OpenAIError(e)) })
+}
+
+func (c *completion) read(f *option.Fields) error {
+	raw, given := f.Raw("prompt")
+	if !given {
+		return f.Invalid("prompt", "want a text, a list of token ids, or a list of both; found none")
+	}
+	var err error
+	for _, x := range []struct {
+		name string
+		to   *bool
+	}{{"stream", &c.stream}, {"return_tokens", &c.tokens}, {"timings_per_token", &c.each}} {
+		if *x.to, _, err = f.Bool(x.name); err != nil {
+			return err
+		}
+	}
+	if _, found, err := f.Bool("return_progress"); err != nil {
+		return err
+	} else if found {
+		c.a.Ignored = append(c.a.Ignored, "return_progress")
+	}
+	if c.a.TopLogprobs, _, err = f.Int("n_probs", 0, maxProbs); err != nil {
+		return err
+	}
+	if c.only, _, err = f.Texts("response_fields", 64, 128); err != nil {
+		return err
+	}
+	if c.ids, err = mixed(c.lease, "prompt", raw, true); err != nil {
+		return err
+	}
+	if raw[0] == '"' || len(c.ids) == 0 || bytes.ContainsRune(raw, '"') {
+		c.ids = withBOS(c.lease, c.ids) // ids alone are taken as they are
+	}
+	if len(c.ids) == 0 {
+		return f.Invalid("prompt", "want at least one token, found none")
+	}
+	if c.text, err = c.lease.Model.Detokenize(c.ids); err != nil {
+		return problem.OfModel(err)
+	}
+	if err := c.a.Read(f, option.Llama, option.Limits{N: 1, Context: c.lease.Model.ContextLength()}); err != nil {
+		return err
+	}
+	if err := c.a.Check(); err != nil {
+		return err
+	}
+	if c.a.SystemMode != "" {
+		return problem.Unsupported("system_mode", "a completion has no messages; /v1/chat/completions does")
+	}
+	if c.none = c.a.MaxTokensGiven && c.a.MaxTokens == 0; c.none {
+		c.a.MaxTokens, c.a.Format = 1, nil
+	}
+	for _, id := range c.lease.Info.EOS {
+		c.stop[id] = !c.a.IgnoreEOS
+	}
+	c.a.Adapters, err = c.lease.Use(c.a.LoRA)
+	return err
+}
+
+// promptOnly leaves out the one token that was computed beyond the prompt.
+func (c *completion) promptOnly(events hosted.Events) hosted.Events {
+	return func(yield func(systemgemma.Event, error) bool) {
+		for e, err := range events {
+			e.Text, e.ID, e.Top = "", -1, nil
+			if e.Result != nil {
+				x := *e.Result
+				x.Text, x.IDs, x.FinishReason, x.Stop = "", nil, systemgemma.FinishLength, ""
+				e.Result = &x
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// probability is a token's, as llama.cpp tells it.
+type probability struct {
+	ID      int32         `json:"id"`
+	Token   string        `json:"token"`
+	Bytes   []int         `json:"bytes"`
+	Logprob float64       `json:"logprob"`
+	Top     []probability `json:"top_logprobs,omitempty"`
+}
+
+func (c *completion) probability(e *systemgemma.Event) probability {
+	of := func(id int32, lp float64) probability {
+		return probability{ID: id, Token: pieces.Text(c.lease.Model, id), Bytes: pieces.Bytes(c.lease.Model, id), Logprob: pieces.Clamp(lp)}
+	}
+	x := of(e.ID, e.Logprob)
+	for _, t := range e.Top {
+		x.Top = append(x.Top, of(t.ID, t.Logprob))
+	}
+	return x
+}
+
+// part is a piece of the answer, or all of it but its end.
+type part struct {
+	Content string        `json:"content"`
+	Tokens  []int32       `json:"tokens"`
+	Stop    bool          `json:"stop"`
+	Index   int           `json:"index"`
+	Slot    int           `json:"id_slot"`
+	Probs   []probability `json:"completion_probabilities,omitempty"`
+	Timings *timings      `json:"timings,omitempty"`
+}
+
+// take adds what an event says.
+func (c *completion) take(p *part, e *systemgemma.Event) {
+	p.Content += e.Text
+	if e.ID < 0 || c.stop[e.ID] {
+		return
+	}
+	if c.tokens {
+		p.Tokens = append(p.Tokens, e.ID)
+	}
+	if c.a.TopLogprobs > 0 {
+		p.Probs = append(p.Probs, c.probability(e))
+	}
+}
+
+// whole answers at the end.
+func (c *completion) whole(w http.ResponseWriter, events hosted.Events) error {
+	p := part{Tokens: []int32{}, Slot: -1}
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		c.take(&p, &e)
+		if e.Result != nil {
+			x, err := c.end(p, e.Result)
+			if err != nil {
+				return err
+			}
+			return server.Reply(w, http.StatusOK, x)
+		}
+	}
+	return nil
+}
+
+// pieces streams. The last piece has no text, but all that is known at the end.
+func (c *completion) pieces(out *server.Stream, events hosted.Events) error {
+	p := part{Tokens: []int32{}, Slot: -1}
+	start, n := time.Now(), 0
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		c.take(&p, &e)
+		if e.ID >= 0 {
+			n++
+		}
+		if p.Content != "" {
+			if c.each {
+				p.Timings = c.soFar(n, time.Since(start))
+			}
+			if err := out.Send(p); err != nil {
+				return err
+			}
+			p = part{Tokens: []int32{}, Slot: -1}
+		}
+		if e.Result == nil {
+			continue
+		}
+		x, err := c.end(p, e.Result)
+		if err != nil {
+			return err
+		}
+		return out.Send(x)
+	}
+	return nil
+}
+
+// timings are llama.cpp's, in milliseconds.
+type timings struct {
+	PromptN         int     `json:"prompt_n"` // computed
+	CacheN          int     `json:"cache_n"`
+	PromptMS        float64 `json:"prompt_ms"`
+	PromptPerSecond float64 `json:"prompt_per_second"`
+	N               int     `json:"predicted_n"`
+	MS              float64 `json:"predicted_ms"`
+	PerTokenMS      float64 `json:"predicted_per_token_ms"`
+	PerSecond       float64 `json:"predicted_per_second"`
+}
+
+// rates fills in what the rest says.
+func (t *timings) rates() *timings {
+	if t.PromptMS > 0 {
+		t.PromptPerSecond = float64(t.PromptN) * 1000 / t.PromptMS
+	}
+	if t.MS > 0 && t.N > 0 {
+		t.PerTokenMS, t.PerSecond = t.MS/float64(t.N), float64(t.N)*1000/t.MS
+	}
+	return t
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// soFar are the timings of an answer that goes on, prompt included.
+func (c *completion) soFar(n int, took time.Duration) *timings {
+	return (&timings{PromptN: len(c.ids), N: n, MS: milliseconds(took)}).rates()
+}
+
+// end is the last piece.
+func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
+	kind := "limit"
+	switch {
+	case r.Stop != "":
+		kind = "word"
+	case r.FinishReason == systemgemma.FinishStop:
+		kind = "eos"
+	}
+	p.Stop = true
+	p.Timings = (&timings{
+		PromptN: len(r.PromptIDs) - r.CachedTokens, CacheN: r.CachedTokens, PromptMS: milliseconds(r.Prefill), N: len(r.IDs), MS: milliseconds(r.Decode),
+	}).rates()
+	maxTokens := c.a.MaxTokens
+	if maxTokens == 0 {
+		maxTokens = -1
+	}
+	s := *c.a.Sampling
+	s.Seed = r.Seed
+	x := struct {
+		part
+		Model     string         `json:"model"`
+		Predicted int            `json:"tokens_predicted"`
+		Evaluated int            `json:"tokens_evaluated"`
+		Cached    int            `json:"tokens_cached"`
+		Settings  map[string]any `json:"generation_settings"`
+		Prompt    string         `json:"prompt"`
+		NewLine   bool           `json:"has_new_line"`
+		Truncated bool           `json:"truncated"`
+		StopType  string         `json:"stop_type"`
+		StopWord  string         `json:"stopping_word"`
+		Extension *extension     `json:"systemgemma,omitempty"`
+		CutOfForm bool           `json:"cut,omitempty"` // the answer lacks a part of its format
+	}{
+		part: p, Model: c.lease.Name, Predicted: len(r.IDs), Evaluated: len(r.PromptIDs), Cached: r.CachedTokens, Settings: settings(s, maxTokens), Prompt: c.text,
+		NewLine: strings.Contains(r.Text, "\n"), StopType: kind, StopWord: r.Stop, CutOfForm: r.Cut,
+	}
+	if warnings := append(slices.Clip(c.a.Warnings), r.Warnings...); len(warnings)+len(c.a.Ignored) > 0 {
+		x.Extension = &extension{c.a.Ignored, warnings}
+	}
+	if len(c.only) == 0 {
+		return x, nil
+	}
+	return chosen(x, c.only)
+}
+
+// extension is what an answer tells beyond llama.cpp's form.
+type extension struct {
+	Ignored  []string `json:"ignored,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// chosen are the fields of an answer that a request names, as NAME or NAME/MEMBER, under their last names.
+func chosen(x any, names []string) (any, error) {
+	body, err := server.Marshal(x)
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, err
+	}
+	out := map[string]json.RawMessage{}
+	for _, n := range names {
+		path := strings.Split(n, "/")
+		at := all
+		for i, step := range path {
+			raw, ok := at[step]
+			if !ok {
+				break // not there: left out, as llama.cpp does
+			}
+			if i == len(path)-1 {
+				out[step] = raw
+				break
+			}
+			at = nil
+			if json.Unmarshal(raw, &at) != nil {
+				break
+			}
+		}
+	}
+	return out, nil
+}

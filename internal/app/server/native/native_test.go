@@ -1,0 +1,390 @@
+package native
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+)
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newServer serves Mini.
+func newServer(t testing.TB, o Options) *server.Server {
+	t.Helper()
+	set, err := hosted.New(hosted.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = set.Close(context.Background()) })
+	s := server.New(set, server.Config{})
+	s.Add(New(s, o))
+	return s
+}
+
+// ask sends a request.
+func ask(s *server.Server, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w
+}
+
+func post(s *server.Server, path, body string) *httptest.ResponseRecorder {
+	return ask(s, http.MethodPost, path, body)
+}
+
+// decode reads an answer of status 200.
+func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (x T) {
+	t.Helper()
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &x); err != nil {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	return x
+}
+
+func TestTokens(t *testing.T) {
+	s := newServer(t, Options{})
+	const text = "Hello <eos> w\u00f6rld \U0001F600"
+	content, _ := json.Marshal(text)
+	plain := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"parse_special":false}`, content))).Tokens
+	special := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s}`, content))).Tokens
+	begun := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"add_special":true}`, content))).Tokens
+	if len(special) >= len(plain) || len(begun) != len(special)+1 || !slices.Equal(begun[1:], special) {
+		t.Errorf("%v, %v, %v", plain, special, begun)
+	}
+	vllm := decode[tokensVLLM](t, post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"return_token_strs":true}`, content)))
+	bare := decode[tokensVLLM](t, post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"add_special_tokens":false}`, content)))
+	if !slices.Equal(vllm.Tokens, begun) || !slices.Equal(bare.Tokens, special) || vllm.Count != len(begun) || len(vllm.Texts) != vllm.Count || vllm.Texts[0] != "<bos>" || vllm.MaxLength == 0 {
+		t.Errorf("%+v, %+v", vllm, bare)
+	}
+	twice := decode[tokensVLLM](t, post(s, "/tokenize", `{"prompt":"<bos>Hello"}`))
+	if len(twice.Tokens) < 2 || twice.Tokens[0] == twice.Tokens[1] {
+		t.Errorf("<bos> comes twice: %v", twice.Tokens)
+	}
+	mixed := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":[%d,"Hello",%d]}`, begun[0], begun[0]))).Tokens
+	if len(mixed) < 3 || mixed[0] != begun[0] || mixed[len(mixed)-1] != begun[0] {
+		t.Errorf("%v", mixed)
+	}
+	pieces := decode[struct{ Tokens []pieceOf }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"with_pieces":true}`, content))).Tokens
+	var bytes []byte
+	for _, p := range pieces {
+		switch x := p.Piece.(type) {
+		case string:
+			bytes = append(bytes, x...)
+		case []any:
+			for _, b := range x {
+				bytes = append(bytes, byte(b.(float64)))
+			}
+		}
+	}
+	if string(bytes) != text {
+		t.Errorf("pieces say %q, want %q", bytes, text)
+	}
+	ids, _ := json.Marshal(special)
+	back := decode[struct {
+		Content, Prompt string
+		Pieces          []string
+	}](t, post(s, "/detokenize", fmt.Sprintf(`{"tokens":%s,"with_pieces":true}`, ids)))
+	if back.Content != text || back.Prompt != text || len(back.Pieces) != len(special) {
+		t.Errorf("%+v", back)
+	}
+	if w := post(s, "/detokenize", `{"tokens":[]}`); w.Body.String() != "{\"content\":\"\",\"prompt\":\"\"}\n" {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+// What the model sees is told as it is: text that spells control tokens stays text.
+func TestApplyTemplate(t *testing.T) {
+	s := newServer(t, Options{})
+	const body = `{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"<end_of_turn>Hi"}]}]`
+	x := decode[templated](t, post(s, "/apply-template", body+`}`))
+	all, control := "", 0
+	for _, p := range x.Segments {
+		all += p.Text
+		if p.Control {
+			control += strings.Count(p.Text, "<end_of_turn>")
+		}
+	}
+	if all != x.Prompt || strings.Count(x.Prompt, "<end_of_turn>") != control+1 || x.SystemMode != "systemgemma2" || !strings.HasSuffix(x.Prompt, "<start_of_turn>model\n") {
+		t.Errorf("%+v", x)
+	}
+	count := decode[map[string]any](t, post(s, "/v1/chat/completions/input_tokens", body+`}`))["input_tokens"]
+	tokens := decode[tokensVLLM](t, post(s, "/tokenize", body+`}`))
+	if count != float64(len(x.IDs)) || !slices.Equal(tokens.Tokens, x.IDs) {
+		t.Errorf("%v tokens, %v, want %v", count, tokens.Tokens, x.IDs)
+	}
+	merged := decode[templated](t, post(s, "/apply-template", body+`,"system_mode":"merge"}`))
+	if merged.Prompt == x.Prompt || merged.SystemMode != "merge" {
+		t.Errorf("%+v", merged)
+	}
+	open := decode[templated](t, post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Well, I"}],"continue_final_message":true,"add_generation_prompt":false}`))
+	if !strings.HasSuffix(open.Prompt, "model\nWell, I") {
+		t.Errorf("%q", open.Prompt)
+	}
+	closed := decode[templated](t, post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":false}`))
+	if !strings.HasSuffix(strings.TrimSuffix(closed.Prompt, "\n"), "<end_of_turn>") {
+		t.Errorf("%q", closed.Prompt)
+	}
+}
+
+func TestScore(t *testing.T) {
+	s := newServer(t, Options{})
+	type scores struct{ Scores []scored }
+	one := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is ","continuation":"Paris."}`)).Scores
+	many := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is ","continuations":["Paris."," London."]}`)).Scores
+	all := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is Paris."}`)).Scores
+	if len(one) != 1 || len(many) != 2 || fmt.Sprint(one[0]) != fmt.Sprint(many[0]) || many[0].Sum == many[1].Sum {
+		t.Fatalf("%+v, %+v", one, many)
+	}
+	x := one[0]
+	sum := 0.0
+	for _, lp := range x.Logprobs {
+		sum += lp
+	}
+	if len(x.Logprobs) != len(x.IDs)-x.From || len(x.Greedy) != len(x.Logprobs) || math.Abs(sum-x.Sum) > 1e-9 || x.Sum >= 0 {
+		t.Errorf("%+v", x)
+	}
+	// The whole is its parts: the continuation's scores are the end of all scores.
+	if a := all[0]; !slices.Equal(a.IDs, x.IDs) || a.From != 1 || fmt.Sprint(a.Logprobs[len(a.Logprobs)-len(x.Logprobs):]) != fmt.Sprint(x.Logprobs) {
+		t.Errorf("%+v, want its end as %+v", a, x)
+	}
+	prompt, _ := json.Marshal(x.IDs[:x.From])
+	rest, _ := json.Marshal(x.IDs[x.From:])
+	ids := decode[scores](t, post(s, "/score", fmt.Sprintf(`{"prompt":%s,"continuation":%s}`, prompt, rest))).Scores[0]
+	if fmt.Sprint(ids) != fmt.Sprint(x) {
+		t.Errorf("by ids %+v, want %+v", ids, x)
+	}
+}
+
+type ended struct {
+	part
+	Model     string         `json:"model"`
+	Predicted int            `json:"tokens_predicted"`
+	Evaluated int            `json:"tokens_evaluated"`
+	Settings  map[string]any `json:"generation_settings"`
+	Prompt    string         `json:"prompt"`
+	StopType  string         `json:"stop_type"`
+	StopWord  string         `json:"stopping_word"`
+	Extension *extension     `json:"systemgemma"`
+}
+
+// A stream says the same as an answer at once.
+func TestCompletionStreamEqualsWhole(t *testing.T) {
+	s := newServer(t, Options{})
+	for _, options := range []string{`,"n_predict":8`, `,"n_predict":12,"temperature":1.2,"seed":5,"return_tokens":true,"n_probs":2,"timings_per_token":true`, `,"n_predict":40,"stop":["e"]`,
+		`,"n_predict":0`, `,"json_schema":{"type":"object","properties":{"a":{"enum":[1]}},"required":["a"]}`, `,"grammar":"root ::= \"yes\" | \"no\""`} {
+		body := `{"prompt":"<start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\n","cache_prompt":true` + options
+		whole := decode[ended](t, post(s, "/completion", body+`}`))
+		w := post(s, "/completions", body+`,"stream":true}`)
+		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/event-stream" {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		text, tokens, probs := "", []int32(nil), 0
+		var last ended
+		for e := range strings.SplitSeq(strings.TrimSuffix(w.Body.String(), "\n\n"), "\n\n") {
+			var x ended
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(e, "data: ")), &x); err != nil || last.Stop {
+				t.Fatalf("%s: event %q: %v", options, e, err)
+			}
+			if strings.Contains(options, "per_token") != (x.Timings != nil) && !x.Stop {
+				t.Errorf("%s: timings %v", options, x.Timings)
+			}
+			text, tokens, probs, last = text+x.Content, append(tokens, x.Tokens...), probs+len(x.Probs), x
+		}
+		if text != whole.Content || !last.Stop || !whole.Stop || last.StopType != whole.StopType || last.Predicted != whole.Predicted || !slices.Equal(tokens, whole.Tokens) && len(whole.Tokens) > 0 ||
+			probs != len(whole.Probs) {
+			t.Errorf("%s: %q %+v, want %q %+v", options, text, last, whole.Content, whole)
+		}
+		if whole.Evaluated == 0 || whole.Model != "mini" || !strings.HasPrefix(whole.Prompt, "<bos><start_of_turn>user") || whole.Timings == nil || whole.Settings["temperature"] == nil {
+			t.Errorf("%s: %+v", options, whole)
+		}
+		want := map[string]string{`,"n_predict":8`: "limit", `,"n_predict":0`: "limit", `,"n_predict":40,"stop":["e"]`: "word"}[options]
+		if want != "" && whole.StopType != want || want == "word" && (whole.StopWord != "e" || strings.Contains(whole.Content, "e")) {
+			t.Errorf("%s: %+v", options, whole)
+		}
+		if strings.Contains(options, `"n_predict":0`) && (whole.Content != "" || whole.Predicted != 0) {
+			t.Errorf("%s: %+v", options, whole)
+		}
+		if strings.Contains(options, "n_probs") && (len(whole.Probs) == 0 || len(whole.Probs[0].Top) != 2 || len(whole.Tokens) == 0) {
+			t.Errorf("%s: %+v", options, whole)
+		}
+	}
+	few := post(s, "/completion", `{"prompt":[2],"n_predict":2,"response_fields":["content","generation_settings/n_predict","nothing","content/x"]}`)
+	if x := decode[map[string]any](t, few); len(x) != 2 || x["n_predict"] != 2.0 {
+		t.Errorf("%s", few.Body)
+	}
+}
+
+func TestState(t *testing.T) {
+	s := newServer(t, Options{})
+	if w := ask(s, "GET", "/slots", ""); w.Body.String() != "[]\n" {
+		t.Errorf("%s", w.Body)
+	}
+	props := decode[map[string]any](t, ask(s, "GET", "/props", ""))
+	if props["bos_token"] != "<bos>" || props["eos_token"] == "" || props["model_alias"] != "mini" || props["system_mode"] != "systemgemma2" || props["total_slots"] == nil {
+		t.Errorf("%v", props)
+	}
+	if w := ask(s, "GET", "/v1/health", ""); w.Code != http.StatusOK {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+// Every class of errors, in OpenAI's form.
+func TestErrors(t *testing.T) {
+	s := newServer(t, Options{Adapters: t.TempDir()})
+	for _, x := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"POST", "/tokenize", `{}`, 400, "content"},
+		{"POST", "/tokenize", `{"content":"a","prompt":"b"}`, 400, "exactly one"},
+		{"POST", "/tokenize", `{"content":3}`, 400, "content"},
+		{"POST", "/tokenize", `{"content":[true]}`, 400, "content"},
+		{"POST", "/tokenize", `{"content":"a","model":"nothing"}`, 404, "nothing"},
+		{"POST", "/detokenize", `{"tokens":[99999999]}`, 400, "tokens"},
+		{"POST", "/detokenize", `{"tokens":[-1]}`, 400, "tokens"},
+		{"POST", "/detokenize", `{}`, 400, "tokens"},
+		{"POST", "/apply-template", `{"messages":[]}`, 400, "messages"},
+		{"POST", "/apply-template", `{"messages":[{"role":"robot","content":"a"}]}`, 400, "messages[0].role"},
+		{"POST", "/apply-template", `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 400, "no images"},
+		{"POST", "/apply-template", `{"messages":[{"role":"user","content":"a"}],"system_mode":"x"}`, 400, "x"},
+		{"POST", "/apply-template", `{"messages":[{"role":"user","content":"a"}],"chat_template":"x"}`, 400, "chat_template"},
+		{"POST", "/apply-template", `{"messages":[{"role":"user","content":"a"}],"continue_final_message":true}`, 400, "continue_final"},
+		{"POST", "/apply-template", `{"messages":[{"role":"user","content":"a"}],"tools":[{}]}`, 400, "tools"},
+		{"POST", "/score", `{"prompt":"a","continuation":""}`, 400, "at least one token"},
+		{"POST", "/score", `{"prompt":""}`, 400, "at least one token"},
+		{"POST", "/score", `{"prompt":"a","continuation":"b","continuations":["c"]}`, 400, "one name"},
+		{"POST", "/score", `{"prompt":"a","continuations":[]}`, 400, "continuations"},
+		{"POST", "/completion", `{}`, 400, "prompt"},
+		{"POST", "/completion", `{"prompt":["a","b"]}`, 400, "one prompt"},
+		{"POST", "/completion", `{"prompt":"a","n_probs":1000}`, 400, "n_probs"},
+		{"POST", "/completion", `{"prompt":"a","temperature":-1}`, 400, "temperature"},
+		{"POST", "/completion", `{"prompt":"a","grammar":"root ::= x"}`, 400, ""},
+		{"POST", "/completion", `{"prompt":"a","post_sampling_probs":true}`, 400, "post_sampling_probs"},
+		{"POST", "/completion", `{"prompt":"` + strings.Repeat("word ", 100_000) + `"}`, 400, "context"},
+		{"POST", "/lora-adapters", `{}`, 400, "list"},
+		{"POST", "/lora-adapters", `[{"id":0,"scale":1}]`, 400, "lora"},
+		{"POST", "/lora-adapters", `[{"scale":1}]`, 400, "id"},
+		{"POST", "/lora-adapters/load", `{"path":"../x"}`, 400, "path"},
+		{"POST", "/lora-adapters/load", `{"path":"/etc"}`, 400, "path"},
+		{"POST", "/lora-adapters/load", `{"path":""}`, 400, "path"},
+		{"POST", "/lora-adapters/load", `{"path":"nothing"}`, 400, "path"},
+		{"POST", "/slots/0?action=save", `{"filename":"x"}`, 501, "save"},
+		{"POST", "/slots/0?action=dance", `{}`, 400, "dance"},
+		{"GET", "/tokenize", ``, 405, "takes POST"},
+		{"POST", "/props", `{}`, 405, "takes GET"},
+	} {
+		w := ask(s, x.method, x.path, x.body)
+		var e struct {
+			Error struct{ Message, Type string }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || w.Code != x.status || !strings.Contains(e.Error.Message, x.want) || e.Error.Message == "" || e.Error.Type == "" {
+			t.Errorf("%s %.100s: %d %s, want %d %q", x.path, x.body, w.Code, w.Body, x.status, x.want)
+		}
+	}
+}
+
+// Requests that are broken in every way are the client's mistake, and told as such.
+func TestMalformed(t *testing.T) {
+	s := newServer(t, Options{})
+	n, refused := 0, 0
+	check := func(path, body string) {
+		t.Helper()
+		n++
+		w := post(s, path, body)
+		if w.Code == http.StatusOK {
+			return // the mutation did no harm
+		}
+		refused++
+		var e struct{ Error struct{ Message string } }
+		if w.Code < 400 || w.Code >= 500 || json.Unmarshal(w.Body.Bytes(), &e) != nil || e.Error.Message == "" {
+			t.Errorf("%s %.200s: %d %.200s", path, body, w.Code, w.Body)
+		}
+	}
+	for path, body := range map[string]string{
+		"/tokenize":                         `{"content":"a","add_special":true,"parse_special":true,"with_pieces":true}`,
+		"/detokenize":                       `{"tokens":[2,3],"with_pieces":true}`,
+		"/apply-template":                   `{"messages":[{"role":"user","content":"a"}],"system_mode":"merge","add_generation_prompt":true}`,
+		"/v1/chat/completions/input_tokens": `{"messages":[{"role":"user","content":"a"}],"temperature":0.5}`,
+		"/score":                            `{"prompt":"a","continuations":["b"],"lora":[]}`,
+		"/completion":                       `{"prompt":"a","n_predict":1,"n_probs":2,"stop":["x"],"stream":false,"response_fields":["content"],"return_tokens":true}`,
+		"/lora-adapters/load":               `{"path":"x","scale":1}`,
+	} {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(body), &fields); err != nil {
+			t.Fatal(err)
+		}
+		for name := range fields {
+			for _, wrong := range []string{`null`, `[]`, `{}`, `-1`, `"\u0000"`, `[[[]]]`, `[null]`, `{"":null}`, `1e999`, `true`} {
+				was := fields[name]
+				fields[name] = json.RawMessage(wrong)
+				var parts []string
+				for k, v := range fields {
+					parts = append(parts, fmt.Sprintf("%q:%s", k, v))
+				}
+				fields[name] = was
+				check(path, "{"+strings.Join(parts, ",")+"}")
+			}
+		}
+		for i := 1; i < len(body); i += 1 + len(body)/12 {
+			check(path, body[:i])
+			check(path, body[:i]+"\xff"+body[i:])
+		}
+		check(path, strings.Repeat("[", 100))
+		check(path, body+body)
+	}
+	for _, body := range []string{``, `[`, `[{}]`, `[[]]`, `[null]`, `[{"id":0}]`, `[{"id":"x","scale":1}]`, "[\xff]", `[]]`, `[],"list":[]`, strings.Repeat("[", 100) + strings.Repeat("]", 100), `{"list":[]}`} {
+		check("/lora-adapters", body)
+	}
+	if n < 300 || refused < 200 {
+		t.Errorf("%d requests, %d refused; want 300 and 200", n, refused)
+	}
+}
+
+// A client who leaves frees its slot.
+func TestClientLeaves(t *testing.T) {
+	s := newServer(t, Options{})
+	h := httptest.NewServer(s.Handler())
+	defer h.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "POST", h.URL+"/completion", strings.NewReader(`{"prompt":"Hello","stream":true,"ignore_eos":true,"temperature":1,"n_predict":-1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = bufio.NewReader(resp.Body).ReadString('\n')
+	if w := ask(s, "GET", "/slots", ""); !strings.Contains(w.Body.String(), `"is_processing":true`) {
+		t.Errorf("%s", w.Body)
+	}
+	cancel()
+	_ = resp.Body.Close()
+	for end := time.Now().Add(20 * time.Second); ask(s, "GET", "/slots", "").Body.String() != "[]\n"; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the slot is not free without its client")
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

@@ -1,0 +1,373 @@
+package ollama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
+	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
+	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+)
+
+// store is where models are kept.
+func (d *dialect) store() (*models.Store, error) {
+	if s := d.server.Models().Store(); s != nil {
+		return s, nil
+	}
+	return nil, problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "this server keeps no models: it has no folder for them")
+}
+
+// localName is a name of ours for a new model: that of the request, without Ollama's tag.
+func localName(name string) (string, error) {
+	name = strings.TrimSuffix(name, ":latest")
+	if !strings.Contains(name, "/") {
+		name = "local/" + name
+	}
+	return name, models.CheckName(name)
+}
+
+// noted is an answer that has nothing to say but warnings.
+func noted(w http.ResponseWriter, warnings ...string) error {
+	x := map[string]any{"status": "success"}
+	if len(warnings) > 0 {
+		x["systemgemma"] = extension{Warnings: warnings}
+	}
+	return server.Reply(w, http.StatusOK, x)
+}
+
+// copy answers POST /api/copy. A model of the store gets a second file, which shares its bytes where the file system can; one that is not
+// of the store, or a name that no file can have, an alias, until the server ends.
+func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
+	f, err := server.ReadJSON(r)
+	if err != nil {
+		return err
+	}
+	source, _, err := f.Text("source")
+	if err != nil {
+		return err
+	}
+	to, _, err := f.Text("destination")
+	if err != nil {
+		return err
+	}
+	server.Unknown(r, f)
+	if source == "" || to == "" {
+		return f.Invalid("", "want source and destination, names of models")
+	}
+	e, err := d.server.Models().Find(source)
+	if err != nil {
+		return err
+	}
+	if name, err := localName(to); err == nil && e.Stored != nil {
+		if err := d.place(r.Context(), e.Stored, name); err != nil {
+			return err
+		}
+		return noted(w)
+	}
+	if err := d.server.Models().SetAlias(to, e.Name); err != nil {
+		return err
+	}
+	return noted(w, fmt.Sprintf("%s is a name of %s until the server ends; systemgemma serve --alias %s=%s keeps it", to, e.Name, to, e.Name))
+}
+
+// place gives a model of the store a second file.
+func (d *dialect) place(ctx context.Context, m *models.Model, name string) error {
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	typ, version := m.Type, m.Commit
+	if typ == "" {
+		typ, version = "gguf", models.Version("", d.now())
+	}
+	o := models.Origin{Source: m.Name, Made: d.now().UTC()}
+	if m.Origin != nil {
+		o = *m.Origin
+	}
+	to := store.Path(name, models.FileName(name, typ, version))
+	return d.keep(ctx, store, name, to, o, func() error { return models.Place(ctx, m.Path, to) })
+}
+
+// keep makes a file of the store under its model's lock, and notes its origin.
+func (d *dialect) keep(ctx context.Context, store *models.Store, name, to string, o models.Origin, place func() error) error {
+	unlock, err := store.Lock(ctx, name, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := place(); err != nil {
+		if errors.Is(err, models.ErrExists) {
+			return problem.New(http.StatusConflict, "", "model %s is here already; delete it first", name)
+		}
+		return err
+	}
+	d.server.Models().Changed()
+	return store.SetOrigin(to, o)
+}
+
+// delete answers DELETE /api/delete: an alias, or a model of the store.
+func (d *dialect) delete(w http.ResponseWriter, r *http.Request) error {
+	f, err := server.ReadJSON(r)
+	if err != nil {
+		return err
+	}
+	name, err := wanted(f)
+	if err != nil {
+		return err
+	}
+	server.Unknown(r, f)
+	set := d.server.Models()
+	e, err := set.Find(name)
+	if err != nil && e.Name == "" {
+		return err
+	}
+	if alias, err := d.isAlias(e, name); err != nil {
+		return err
+	} else if alias {
+		if err := set.SetAlias(name, ""); err != nil {
+			return err
+		}
+		return noted(w)
+	}
+	if e.Stored == nil {
+		return problem.Invalid("model", "%s was given to systemgemma serve, or is part of it; only models of its folder can be deleted", name)
+	}
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	all, err := store.Find(e.Stored.ID())
+	if bare := strings.TrimSuffix(name, ":latest"); err == nil && !strings.Contains(bare, ":") {
+		all, err = store.Find(bare)
+	}
+	if err != nil {
+		return err
+	}
+	if len(all) > 1 {
+		return problem.Invalid("model", "%v", models.Ambiguous(name, all))
+	}
+	if all[0].ReadOnly {
+		return problem.New(http.StatusForbidden, "", "model %s belongs to the system: only its owner may remove it", name)
+	}
+	if err := set.Unload(name); err != nil {
+		return err
+	}
+	if err := store.Remove(r.Context(), &all[0]); err != nil {
+		return err
+	}
+	set.Changed()
+	return noted(w)
+}
+
+// isAlias tells whether a name is one that SetAlias gave.
+func (d *dialect) isAlias(e hosted.Entry, name string) (bool, error) {
+	list, err := d.server.Models().List()
+	if err != nil {
+		return false, err
+	}
+	for i := range list {
+		for _, a := range list[i].Aliases {
+			if list[i].Path == e.Path && a == strings.TrimSuffix(name, ":latest") {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// blobs are files that clients bring, until a model is made of them.
+func (d *dialect) blobs() (ollamastore.Store, error) {
+	s, err := d.store()
+	if err != nil {
+		return ollamastore.Store{}, err
+	}
+	return ollamastore.Store{Dir: filepath.Join(s.Home, "uploads")}, nil
+}
+
+// digestOf is the digest in a request's path.
+func digestOf(text string) (ollamastore.Digest, error) {
+	x := ollamastore.Digest(text)
+	if err := x.Check(); err != nil {
+		return "", problem.Invalid("digest", "want sha256: and 64 hexadecimal digits, found %.80q", text)
+	}
+	return x, nil
+}
+
+// hasBlob answers HEAD /api/blobs/{digest}.
+func (d *dialect) hasBlob(w http.ResponseWriter, r *http.Request) error {
+	at, err := d.blobPath(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(at); err != nil {
+		return problem.New(http.StatusNotFound, "", "no such blob is here")
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (d *dialect) blobPath(text string) (string, error) {
+	digest, err := digestOf(text)
+	if err != nil {
+		return "", err
+	}
+	s, err := d.blobs()
+	if err != nil {
+		return "", err
+	}
+	return s.BlobPath(digest), nil
+}
+
+// putBlob answers POST /api/blobs/{digest}: a file whose hash is checked.
+func (d *dialect) putBlob(w http.ResponseWriter, r *http.Request) error {
+	digest, err := digestOf(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	s, err := d.blobs()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Dir, 0o777); err != nil {
+		return err
+	}
+	most := int64(1) << 40
+	if free, err := hfcache.FreeBytes(s.Dir); err == nil {
+		most = max(0, free-reserve)
+	}
+	if r.ContentLength > most {
+		return problem.New(http.StatusInsufficientStorage, "", "want a file of at most %d bytes, which is what the disk has room for, found %d", most, r.ContentLength)
+	}
+	_, err = s.PutBlob(http.MaxBytesReader(w, r.Body, most), digest)
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return problem.New(http.StatusInsufficientStorage, "", "want a file of at most %d bytes, which is what the disk has room for", most)
+	case errors.As(err, new(*ollamastore.MismatchError)):
+		return problem.Invalid("digest", "%v", err)
+	case err != nil && r.Context().Err() == nil && !errors.As(err, new(*os.PathError)):
+		return problem.New(http.StatusBadRequest, "", "the file could not be read: it was cut")
+	case err != nil:
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// reserve is what uploads leave free of the disk, in bytes.
+const reserve = 256 << 20
+
+// push answers POST /api/push.
+func (d *dialect) push(_ http.ResponseWriter, r *http.Request) error {
+	f, err := server.ReadJSON(r)
+	if err != nil {
+		return err
+	}
+	if _, err := wanted(f); err != nil {
+		return err
+	}
+	return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "push is not supported by this server: it has no account at a registry")
+}
+
+// create answers POST /api/create: a second name of a model, or a model of a GGUF file that was brought as a blob.
+func (d *dialect) create(w http.ResponseWriter, r *http.Request) error {
+	f, err := server.ReadJSON(r)
+	if err != nil {
+		return err
+	}
+	name, err := wanted(f)
+	if err != nil {
+		return err
+	}
+	stream, given, err := f.Bool("stream")
+	if err != nil {
+		return err
+	}
+	from, _, err := f.Text("from")
+	if err != nil {
+		return err
+	}
+	files, err := f.Object("files")
+	if err != nil {
+		return err
+	}
+	for _, x := range []string{"system", "template", "parameters", "messages", "adapters", "license", "quantize", "modelfile", "path"} {
+		if raw, found := f.Raw(x); found && string(raw) != `""` && string(raw) != "{}" && string(raw) != "[]" {
+			return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "%s: not supported by this server; systemgemma create makes such a model", x)
+		}
+	}
+	server.Unknown(r, f)
+	new, err := localName(name)
+	if err != nil {
+		return problem.Invalid("model", "%v", err)
+	}
+	switch {
+	case (from == "") == (files == nil || len(files.Rest()) == 0):
+		return f.Invalid("", "want from, the name of a model, or files, a GGUF file and the digest of its blob")
+	case from != "":
+		err = d.createFrom(r, from, new)
+	default:
+		err = d.createOf(r, files, new)
+	}
+	if err != nil {
+		return err
+	}
+	if given && !stream {
+		return noted(w)
+	}
+	out := server.NewLines(w, r)
+	defer out.Close()
+	return out.Send(status{Status: "success"})
+}
+
+func (d *dialect) createFrom(r *http.Request, from, name string) error {
+	e, err := d.server.Models().Find(from)
+	if err != nil {
+		return err
+	}
+	if e.Stored == nil {
+		return problem.Invalid("from", "%s is not in the server's folder of models; /api/copy gives it a second name", from)
+	}
+	return d.place(r.Context(), e.Stored, name)
+}
+
+func (d *dialect) createOf(r *http.Request, files *option.Fields, name string) error {
+	names := files.Rest()
+	if len(names) != 1 || !strings.HasSuffix(names[0], ".gguf") {
+		return problem.Invalid("files", "want one .gguf file, found %d: %.80s", len(names), strings.Join(names, ", "))
+	}
+	text, _, err := files.Text(names[0])
+	if err != nil {
+		return err
+	}
+	at, err := d.blobPath(text)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(at); err != nil {
+		return problem.Invalid("files", "%s: no such blob is here; bring it by POST /api/blobs/%s", names[0], text)
+	}
+	if info, err := systemgemma.Describe(at, nil); err != nil || info.Config == nil {
+		return problem.Invalid("files", "%s is no model that can be run: want a GGUF file of Gemma 2", names[0])
+	}
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	to := store.Path(name, models.FileName(name, "gguf", models.Version("", d.now())))
+	o := models.Origin{Source: "upload", SHA256: strings.TrimPrefix(text, "sha256:"), Made: d.now().UTC().Truncate(time.Second)}
+	if err := d.keep(r.Context(), store, name, to, o, func() error { return models.Place(r.Context(), at, to) }); err != nil {
+		return err
+	}
+	return os.Remove(at) // the model has its bytes
+}

@@ -1,0 +1,259 @@
+// Package ollama is Ollama's dialect: chat, generate, embed, and the models of this machine by Ollama's names.
+//
+// It owns the forms of requests and answers. What options mean is package option's, how tools are offered package tools', who may ask
+// and how answers are sent package server's, how models get here packages pull's and models'.
+package ollama
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub"
+	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+)
+
+// Version is the version of Ollama's API that is spoken here: clients refuse to work with old ones. Our own is at /version.
+const Version = "0.12.11"
+
+// Options are what the dialect needs beyond the server. The zero value is usable.
+type Options struct {
+	// Hub makes a client of the hub that /api/pull asks; its o has what tells of the download. nil: /api/pull is refused.
+	Hub func(o hub.Options) (*hub.Client, error)
+}
+
+// dialect answers for one server.
+type dialect struct {
+	Options
+	server *server.Server
+	now    func() time.Time
+	pulls  chan struct{} // holds one for each that runs
+}
+
+// maxPulls is how many models are fetched at a time.
+const maxPulls = 4
+
+// New makes the dialect for a server.
+func New(s *server.Server, o Options) server.Dialect {
+	d := &dialect{Options: o, server: s, now: time.Now, pulls: make(chan struct{}, maxPulls)}
+	return server.Dialect{
+		Name: "ollama", Prefixes: []string{"/api/"}, Error: writeError,
+		Routes: []server.Route{
+			{Pattern: "POST /api/chat", Work: true, Handle: d.chat},
+			{Pattern: "POST /api/generate", Work: true, Handle: d.generate},
+			{Pattern: "POST /api/embed", Work: true, Handle: d.embed},
+			{Pattern: "POST /api/embeddings", Work: true, Handle: d.embeddings},
+			{Pattern: "GET /api/tags", Handle: d.tags},
+			{Pattern: "GET /api/ps", Handle: d.ps},
+			{Pattern: "POST /api/show", Handle: d.show},
+			{Pattern: "GET /api/version", Open: true, Handle: d.version},
+			{Pattern: "POST /api/pull", Handle: d.pull},
+			{Pattern: "POST /api/push", Handle: d.push},
+			{Pattern: "POST /api/create", Handle: d.create},
+			{Pattern: "POST /api/copy", Handle: d.copy},
+			{Pattern: "DELETE /api/delete", Handle: d.delete},
+			{Pattern: "HEAD /api/blobs/{digest}", Handle: d.hasBlob},
+			{Pattern: "POST /api/blobs/{digest}", Binary: true, Handle: d.putBlob},
+		},
+	}
+}
+
+// failure is an error as Ollama's clients read it, also in streams.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func failed(e *problem.Error) failure {
+	if e.Code == problem.CodeNoModel {
+		return failure{"model not found: " + e.Message} // clients look for these words
+	}
+	return failure{e.Message}
+}
+
+func writeError(w http.ResponseWriter, e *problem.Error) {
+	_ = server.Reply(w, e.Status, failed(e)) // the client has left, or the form can't fail
+}
+
+func (d *dialect) version(w http.ResponseWriter, _ *http.Request) error {
+	return server.Reply(w, http.StatusOK, map[string]string{"version": Version})
+}
+
+// modelName takes the name of a model, which old clients call name.
+func modelName(f *option.Fields) (string, error) {
+	name, found, err := f.Text("model")
+	if err != nil || found {
+		f.Raw("name")
+		return name, err
+	}
+	name, _, err = f.Text("name")
+	return name, err
+}
+
+// wanted is modelName of a request that must have one.
+func wanted(f *option.Fields) (string, error) {
+	name, err := modelName(f)
+	if err == nil && name == "" {
+		err = f.Invalid("model", "want a model's name, found none")
+	}
+	return name, err
+}
+
+// keepAlive takes how long the model stays open: a duration, or seconds; below 0 for ever. nil: the server's own.
+func keepAlive(f *option.Fields) (*time.Duration, error) {
+	raw, found := f.Raw("keep_alive")
+	if !found {
+		return nil, nil
+	}
+	var text string
+	isText := json.Unmarshal(raw, &text) == nil
+	if !isText {
+		text = string(raw)
+	}
+	if isText {
+		if d, err := time.ParseDuration(text); err == nil {
+			return &d, nil
+		}
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(seconds) || text == "true" {
+		return nil, f.Invalid("keep_alive", `want a duration as "5m", or seconds; found %.40s`, raw)
+	}
+	d := time.Duration(min(seconds, math.MaxInt64/2e9) * float64(time.Second))
+	if seconds < 0 {
+		d = -1
+	}
+	return &d, nil
+}
+
+// request is what chat and generate have in common.
+type request struct {
+	name     string
+	lease    *hosted.Lease
+	a        *option.Answer
+	start    time.Time
+	stream   bool
+	logprobs bool
+	stop     map[int32]bool // end tokens
+	keep     *time.Duration
+}
+
+// maxTop is how many of the best tokens a request may ask for.
+const maxTop = 20
+
+// begin takes the model and all options from a request. The lease is the caller's to release. A request that is empty, and wants that the
+// model is kept no longer, closes it: it gets no lease.
+func (d *dialect) begin(r *http.Request, f *option.Fields, empty bool) (*request, error) {
+	q := &request{start: d.now(), stop: map[int32]bool{}}
+	name, err := wanted(f)
+	if err != nil {
+		return nil, err
+	}
+	q.name = name
+	if q.keep, err = keepAlive(f); err != nil {
+		return nil, err
+	}
+	stream, given, err := f.Bool("stream")
+	if err != nil {
+		return nil, err
+	}
+	q.stream = stream || !given
+	if q.logprobs, _, err = f.Bool("logprobs"); err != nil {
+		return nil, err
+	}
+	top, _, err := f.Int("top_logprobs", 0, maxTop)
+	if err != nil {
+		return nil, err
+	}
+	if top > 0 && !q.logprobs {
+		return nil, f.Invalid("top_logprobs", "want logprobs: true beside it")
+	}
+	if empty && q.keep != nil && *q.keep == 0 {
+		return q, d.server.Models().Unload(name)
+	}
+	if q.lease, err = d.server.Models().Acquire(r.Context(), name, q.keep); err != nil {
+		return nil, err
+	}
+	if err := q.read(r, f, top); err != nil {
+		q.lease.Release()
+		return nil, err
+	}
+	return q, nil
+}
+
+// read takes the options: those of the object options, and those that stand beside it.
+func (q *request) read(r *http.Request, f *option.Fields, top int) error {
+	q.a = option.New(q.lease.Model.DefaultSampling())
+	limits := option.Limits{N: 1, Context: q.lease.Model.ContextLength()}
+	if err := q.a.Read(f, option.Ollama, limits); err != nil {
+		return err
+	}
+	options, err := f.Object("options")
+	if err != nil {
+		return err
+	}
+	if options != nil {
+		if err := q.a.Read(options, option.Ollama, limits); err != nil {
+			return err
+		}
+		server.Unknown(r, options)
+	}
+	if err := q.a.Check(); err != nil {
+		return err
+	}
+	if q.a.MaxTokensGiven && q.a.MaxTokens == 0 {
+		q.a.MaxTokens = q.lease.Model.ContextLength() // Ollama's 0 is no limit
+	}
+	q.a.TopLogprobs = top
+	for _, id := range q.lease.Info.EOS {
+		q.stop[id] = !q.a.IgnoreEOS
+	}
+	q.a.Adapters, err = q.lease.Use(q.a.LoRA)
+	return err
+}
+
+// mode is the system mode of an answer.
+func (q *request) mode() string {
+	if q.a.SystemMode != "" && q.a.SystemMode != "auto" {
+		return q.a.SystemMode
+	}
+	return q.lease.Info.SystemMode
+}
+
+// metrics are what an answer took.
+type metrics struct {
+	Total          time.Duration `json:"total_duration,omitempty"` // nanoseconds, as all of them
+	Load           time.Duration `json:"load_duration,omitempty"`
+	PromptCount    int           `json:"prompt_eval_count,omitempty"`
+	PromptDuration time.Duration `json:"prompt_eval_duration,omitempty"`
+	Count          int           `json:"eval_count,omitempty"`
+	Duration       time.Duration `json:"eval_duration,omitempty"`
+}
+
+func (q *request) metrics(now time.Time, r *systemgemma.Result) metrics {
+	return metrics{now.Sub(q.start), q.lease.Loading, len(r.PromptIDs), r.Prefill, len(r.IDs), r.Decode}
+}
+
+// extension is what an answer tells beyond Ollama's form.
+type extension struct {
+	SystemMode      string   `json:"system_mode,omitempty"`
+	Seed            uint64   `json:"seed,omitempty"` // that sampling used
+	Ignored         []string `json:"ignored,omitempty"`
+	Warnings        []string `json:"warnings,omitempty"`
+	DroppedMessages int      `json:"dropped_messages,omitempty"`
+	CachedTokens    int      `json:"cached_tokens,omitempty"`
+	Cut             bool     `json:"cut,omitempty"` // the answer lacks a part of its format
+}
+
+// reason is Ollama's name of why an answer ended.
+func reason(r *systemgemma.Result) string {
+	if r.FinishReason == systemgemma.FinishStop {
+		return "stop"
+	}
+	return "length"
+}
