@@ -3,6 +3,7 @@ package systemgemma
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -32,6 +33,15 @@ func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) it
 	if o == nil {
 		o = &ChatOptions{}
 	}
+	p, err := m.chatPrompt(messages, o)
+	if err != nil {
+		return fail(err)
+	}
+	return m.answer(ctx, p, &o.GenerateOptions)
+}
+
+// chatPrompt renders a conversation, and what Guidance and Heal make of it.
+func (m *Model) chatPrompt(messages []Message, o *ChatOptions) (*prompted, error) {
 	ro := RenderOptions{SystemMode: o.SystemMode, GenerationPrompt: true}
 	if n := len(messages); n > 0 && (messages[n-1].Role == "assistant" || messages[n-1].Role == "model") {
 		ro.ContinueFinal = true
@@ -41,9 +51,16 @@ func (m *Model) Chat(ctx context.Context, messages []Message, o *ChatOptions) it
 		err = ErrNoTokenizer
 	}
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	return m.answer(ctx, r.IDs, r.Warnings, dropped, &o.GenerateOptions)
+	p := &prompted{ids: r.IDs, warnings: r.Warnings, dropped: dropped}
+	if err := m.other(p, o.Guidance, messages, o); err != nil || !o.Heal {
+		return p, err
+	}
+	if !ro.ContinueFinal {
+		return nil, errors.New("heal: want a last message of the assistant, which the answer continues; a new turn has no tokens to take back")
+	}
+	return p, m.heal(p)
 }
 
 // RenderOptions say how a conversation becomes a prompt.

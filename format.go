@@ -1,7 +1,6 @@
 package systemgemma
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,12 +43,7 @@ func (t *Text) formats(stop map[int32]bool) *constrained.Cache {
 	if t.tok == nil {
 		return nil
 	}
-	return constrained.NewCache(t.tok.Size(), func(id int32) string {
-		if t.tok.IsControl(id) || isReserved(t.tok.Piece(id)) {
-			return ""
-		}
-		return t.tok.Text(id)
-	}, stop)
+	return constrained.NewCache(t.tok.Size(), t.textOf, stop)
 }
 
 // isReserved tells pieces that no text was written with, though the vocabulary does not call them control tokens.
@@ -72,7 +66,7 @@ func (m *Model) constrain(ctx context.Context, s *sampler.Sampler, prompt int, o
 		return nil, fmt.Errorf("format: %w", err)
 	}
 	limit := m.ContextLength() - prompt
-	if n := cmp.Or(o.MaxTokens, m.maxNew); n > 0 {
+	if n := o.MaxTokens; n > 0 {
 		limit = min(limit, n)
 	}
 	if limit <= 0 {

@@ -3,11 +3,15 @@ package systemgemma
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/decode/constrained"
+	"github.com/systemgemma/systemgemma/internal/decode/healing"
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
 	"github.com/systemgemma/systemgemma/internal/decode/stop"
 	"github.com/systemgemma/systemgemma/internal/engine"
@@ -20,7 +24,7 @@ type GenerateOptions struct {
 	Sampling *Sampling
 	// MaxTokens ends the answer with FinishLength. 0: what the model's files say, else as many as the context holds.
 	MaxTokens int
-	// MinTokens keeps end tokens away until the answer has that many tokens. 0: none.
+	// MinTokens keeps end tokens away until the answer has that many tokens. 0: what the model's files say, else none.
 	MinTokens int
 	// TopLogprobs is how many of the model's best tokens Event.Top and Result.Top tell with each token, at most 1000.
 	TopLogprobs int
@@ -29,8 +33,15 @@ type GenerateOptions struct {
 	PromptLogprobs bool
 	// Explain is how many of the best candidates Event.Steps tells after each step of the sampling, at most 1000. 0: no steps.
 	Explain int
-	// Stop are texts that end the answer. They and what follows are not part of it.
+	// Stop are texts that end the answer. They and what follows are not part of it. nil: what the model's files say, else none.
 	Stop []string
+	// StopIDs are tokens that end the answer besides the model's own. They are in IDs, not in Text.
+	StopIDs []int32
+	// MaxTime ends the answer with FinishLength, and a warning, when that long has passed since the call, waiting included. 0: what the
+	// model's files say, else no limit.
+	MaxTime time.Duration
+	// Stopping are rules of your own that end the answer with FinishStop.
+	Stopping []StoppingCriterion
 	// IgnoreEOS goes on after end tokens, until MaxTokens or the end of the context.
 	IgnoreEOS bool
 	// Priority lets a request begin before waiting ones of lower priority.
@@ -43,8 +54,20 @@ type GenerateOptions struct {
 	// Adapters are LoRA adapters of this model (OpenAdapter), at most MaxAdapters, each adding its difference to the model's
 	// own weights. Answers with different adapters run side by side.
 	Adapters []AdapterUse
+	// Guidance makes the answer follow its prompt more than another one. nil: off.
+	Guidance *Guidance
+	// Heal takes the prompt's last tokens back where another token could spell their text and more, and lets the answer begin with
+	// that text, which Result.Healed tells and Text is without: for prompts that end amid a word or a link. MaxTokens counts the tokens that
+	// spell it again. Chat wants a last message of the assistant's then. It wants no Format beside it.
+	Heal bool
 	// Format holds the answer to a form: JSON of a schema, a regular expression, ... nil: free.
 	Format *Format
+}
+
+// StoppingCriterion is a rule of your own about when an answer ends. It is asked after each token, with the tokens of prompt and answer and
+// the answer's text so far, which may not yet have the newest characters. It is called by the engine and must not block nor keep slices.
+type StoppingCriterion interface {
+	Met(prompt, answer []int32, text []byte) bool
 }
 
 // Prompt is what an answer continues: text, or ids.
@@ -101,8 +124,11 @@ type Result struct {
 	PromptTop      [][]TokenLogprob
 	FinishReason   FinishReason
 	Stop           string // the stop text that ended the answer, if one did
-	Seed           uint64 // that sampling used; 0 when greedy
-	Warnings       []string
+	Healed         string // with Heal: the end of the prompt's text that was taken back, and that Text goes on after
+	// Score, of a beam search, is the sum of the log probabilities, as rules changed them, by the length to the power of the length penalty.
+	Score    float64
+	Seed     uint64 // that sampling used; 0 when greedy
+	Warnings []string
 	// DroppedMessages is how many messages Context left out.
 	DroppedMessages int
 	CachedTokens    int // of the prompt, known from an earlier request
@@ -125,7 +151,25 @@ func (m *Model) Generate(ctx context.Context, p Prompt, o *GenerateOptions) iter
 	if err != nil {
 		return fail(err)
 	}
-	return m.answer(ctx, ids, warnings, 0, o)
+	q := &prompted{ids: ids, warnings: warnings}
+	if o != nil {
+		if err = m.other(q, o.Guidance, nil, nil); err == nil && o.Heal {
+			err = m.heal(q)
+		}
+		if err != nil {
+			return fail(err)
+		}
+	}
+	return m.answer(ctx, q, o)
+}
+
+// prompted is what an answer continues.
+type prompted struct {
+	ids      []int32
+	warnings []string
+	dropped  int     // messages left out
+	other    []int32 // what Guidance steers away from
+	healed   string  // taken back; the answer begins with it
 }
 
 // fail is an iteration of one error.
@@ -156,31 +200,31 @@ func (t *Text) promptIDs(p Prompt) (ids []int32, warnings []string, err error) {
 }
 
 // answer runs a request and turns its tokens into events.
-func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, dropped int, o *GenerateOptions) iter.Seq2[Event, error] {
+func (m *Model) answer(ctx context.Context, p *prompted, o *GenerateOptions) iter.Seq2[Event, error] {
 	if o == nil {
 		o = &GenerateOptions{}
 	}
+	o = m.withDefaults(o)
 	return func(yield func(Event, error) bool) {
-		a, err := m.newAnswer(ctx, ids, warnings, o)
+		s := m.defaults
+		if o.Sampling != nil {
+			s = *o.Sampling
+		}
+		a, err := m.newAnswer(ctx, p, o, s)
 		if err != nil {
 			yield(Event{ID: -1}, err)
 			return
 		}
-		a.result.DroppedMessages = dropped
-		req := &engine.Request{Prompt: ids, Sampler: a.sampler, MaxTokens: cmp.Or(o.MaxTokens, m.maxNew), Priority: o.Priority, Adapters: a.adapters, Token: a.token}
+		req := &engine.Request{
+			Prompt: p.ids, Other: p.other, Sampler: a.chooser, Stop: m.ends(o), MaxTokens: o.MaxTokens, Priority: o.Priority, Adapters: a.adapters, Token: a.token,
+		}
 		if o.PromptLogprobs {
 			req.Read = a.promptLogprobs(o.TopLogprobs)
 		}
-		if a.format != nil {
-			req.Sampler = a.format
-		}
-		if !o.IgnoreEOS {
-			req.Stop = m.stopIDs
-		}
-		if d := m.drafter(o); d != nil {
+		if d := m.drafter(o); d != nil && p.other == nil {
 			req.Drafter = d
 		}
-		run, cancel := context.WithCancel(ctx)
+		run, cancel := o.limited(ctx)
 		defer cancel() // also of an answer whose reader wants no more
 		running, err := m.engine.Submit(run, req)
 		if err != nil {
@@ -193,6 +237,10 @@ func (m *Model) answer(ctx context.Context, ids []int32, warnings []string, drop
 			}
 		}
 		reason, stats, err := running.Wait()
+		if errors.Is(err, errMaxTime) {
+			err, reason = nil, engine.ReasonLength
+			a.late = true
+		}
 		text := a.end(reason, stats, err != nil && ctx.Err() != nil)
 		if err != nil && a.result.FinishReason != FinishCancel {
 			yield(Event{ID: -1}, err)
@@ -209,11 +257,33 @@ func (m *Model) predictionIDs(text string) []int32 {
 	return m.tok.AppendText(nil, text)
 }
 
+// withDefaults is o with what the model's files say where it leaves things open.
+func (m *Model) withDefaults(o *GenerateOptions) *GenerateOptions {
+	own, files := *o, m.files
+	own.MaxTokens, own.MaxTime = cmp.Or(o.MaxTokens, files.MaxTokens), cmp.Or(o.MaxTime, time.Duration(min(files.MaxTime, 1e9)*float64(time.Second)))
+	if o.Stop == nil {
+		own.Stop = files.Stop
+	}
+	if o.MinTokens == 0 && o.Format == nil {
+		own.MinTokens = files.MinTokens
+	}
+	return &own
+}
+
+// met reports whether a criterion of the caller's is.
+func (o *GenerateOptions) met(prompt, answer []int32, text []byte) bool {
+	return slices.ContainsFunc(o.Stopping, func(c StoppingCriterion) bool { return c.Met(prompt, answer, text) })
+}
+
 // answer is the state of one running answer. Until the request has ended it belongs to the engine, but for events.
 type answer struct {
 	result   Result
 	start    time.Time
+	options  *GenerateOptions
 	sampler  *sampler.Sampler
+	chooser  engine.Sampler       // the sampler, or what holds it to a format or a text
+	skip     int                  // bytes of the text that the prompt had already
+	late     bool                 // MaxTime was over
 	detailed bool                 // the sampler tells more than tokens
 	format   *constrained.Sampler // nil: none
 	adapters *gemma2.AdapterSet
@@ -225,23 +295,20 @@ type answer struct {
 	events   mailbox
 }
 
-func (m *Model) newAnswer(ctx context.Context, ids []int32, warnings []string, o *GenerateOptions) (*answer, error) {
-	if o.MaxTokens < 0 {
-		return nil, fmt.Errorf("max tokens: want 0 (no limit) or more, found %d", o.MaxTokens)
-	}
-	s := m.defaults
-	if o.Sampling != nil {
-		s = *o.Sampling
+// newAnswer makes what one answer needs. s is its sampling.
+func (m *Model) newAnswer(ctx context.Context, p *prompted, o *GenerateOptions, s Sampling) (*answer, error) {
+	if err := m.check(o, p); err != nil {
+		return nil, err
 	}
 	if s.Temperature != 0 {
 		s = s.withSeed()
 	} else {
 		s.Seed = 0
 	}
-	a := &answer{start: time.Now(), events: newMailbox(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
-	a.result = Result{PromptIDs: ids, Warnings: warnings, Seed: s.Seed}
+	a := &answer{start: time.Now(), options: o, skip: len(p.healed), events: newMailbox(), decode: func(int32) string { return "" }, flush: func() string { return "" }}
+	a.result = Result{PromptIDs: p.ids, Warnings: m.warnings(p), DroppedMessages: p.dropped, Healed: p.healed, Seed: s.Seed}
 	var err error
-	if a.sampler, err = m.newSampler(s, o, len(ids)); err != nil {
+	if a.sampler, err = m.newSampler(s, o, len(p.ids)); err != nil {
 		return nil, err
 	}
 	a.detailed = o.TopLogprobs > 0 || o.Explain > 0
@@ -257,10 +324,50 @@ func (m *Model) newAnswer(ctx context.Context, ids []int32, warnings []string, o
 	} else if len(o.Stop) > 0 {
 		return nil, fmt.Errorf("stop: %w: stop texts need one", ErrNoTokenizer)
 	}
-	if o.Format != nil {
-		a.format, err = m.constrain(ctx, a.sampler, len(ids), o)
+	a.chooser = a.sampler
+	switch {
+	case o.Format != nil:
+		if a.format, err = m.constrain(ctx, a.sampler, len(p.ids), o); err != nil {
+			return nil, err
+		}
+		a.chooser = a.format
+	case p.healed != "":
+		a.chooser = healing.New(a.sampler, m.pieces(), len(p.ids), p.healed)
 	}
-	return a, err
+	return a, nil
+}
+
+// warnings are those that a prompt and the model's files bring to each answer.
+func (m *Model) warnings(p *prompted) []string {
+	if m.files.Left == nil {
+		return p.warnings
+	}
+	return append(slices.Clip(p.warnings), "the model's files ask for another way to generate, which is not used unless asked for by name: "+strings.Join(m.files.Left, ", "))
+}
+
+// check refuses options that no answer can have.
+func (m *Model) check(o *GenerateOptions, p *prompted) error {
+	switch {
+	case o.MaxTokens < 0:
+		return fmt.Errorf("max tokens: want 0 (no limit) or more, found %d", o.MaxTokens)
+	case o.MaxTime < 0:
+		return fmt.Errorf("max time: want 0 (no limit) or more, found %v", o.MaxTime)
+	case o.Heal && o.Guidance != nil:
+		return errors.New("heal: want no guidance beside it")
+	case o.Heal && o.Format != nil:
+		return errors.New("heal: want no format beside it, to which the whole answer is held")
+	case slices.Contains(o.Stopping, nil):
+		return errors.New("stopping: want criteria, found nil")
+	case o.Guidance != nil && p.other == nil:
+		return errors.New("guidance: want a prompt of at least one token, found none")
+	}
+	vocab := m.weights.Config.VocabSize
+	for _, id := range o.StopIDs {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("stop ids: want ids below %d, found %d", vocab, id)
+		}
+	}
+	return nil
 }
 
 // token handles one token and says whether the answer goes on.
@@ -279,11 +386,18 @@ func (a *answer) token(t engine.Token) bool {
 		}
 	}
 	if !t.Stop {
-		e.Text, a.stopped = a.match.Add(a.decode(t.ID))
+		e.Text, a.stopped = a.match.Add(a.fresh(a.decode(t.ID)))
 		a.text = append(a.text, e.Text...)
 	}
 	a.events.put(e)
-	return !a.stopped
+	return !a.stopped && !a.options.met(a.result.PromptIDs, a.result.IDs, a.text)
+}
+
+// fresh is text without what the prompt had already.
+func (a *answer) fresh(text string) string {
+	n := min(a.skip, len(text))
+	a.skip -= n
+	return text[n:]
 }
 
 // promptLogprobs reads the logits after each token of the prompt.
@@ -304,7 +418,7 @@ func (a *answer) promptLogprobs(top int) func(row int, logits []float32) error {
 // end fills in the result and returns the text that was still held back.
 func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (rest string) {
 	if !a.stopped {
-		rest, a.stopped = a.match.Add(a.flush())
+		rest, a.stopped = a.match.Add(a.fresh(a.flush()))
 		if !a.stopped {
 			rest += a.match.Flush()
 		}
@@ -313,9 +427,12 @@ func (a *answer) end(reason engine.Reason, st engine.Stats, cancelled bool) (res
 	r := &a.result
 	r.Text, r.FinishReason, r.CachedTokens = string(a.text), FinishReason(reason), st.CachedTokens
 	r.Queue, r.Prefill, r.Decode = st.Queue, st.Prefill, st.Decode
-	r.Warnings = append(r.Warnings, st.Warnings...)
+	r.Warnings = append(slices.Clip(r.Warnings), st.Warnings...)
+	if a.late {
+		r.Warnings = append(r.Warnings, maxTimeWarning(a.options))
+	}
 	r.DraftedTokens, r.AcceptedTokens, r.CertainTokens = st.DraftedTokens, st.AcceptedTokens, st.CertainTokens
-	r.Cut = a.format != nil && (a.stopped || reason == "" || !a.format.Complete()) // without a reason it is still in use
+	r.Cut = a.format != nil && (a.stopped || a.late || reason == "" || !a.format.Complete()) // without a reason it is still in use
 	if a.stopped {
 		r.FinishReason, r.Stop = FinishStop, a.match.Found()
 	}

@@ -26,11 +26,22 @@ type Info struct {
 	SystemMode       string            `json:"system_mode"`
 	SystemModeReason string            `json:"system_mode_reason,omitempty"`
 	Sampling         *Sampling         `json:"sampling,omitempty"` // defaults from the files
+	Generation       *GenerationInfo   `json:"generation,omitempty"`
 	Metadata         map[string]string `json:"metadata,omitempty"` // provenance and licence, as the files state them
 	// Quality is the report that a file of the product's own keeps since its conversion: B is this file, A what it was made of. It is
 	// what whoever made the file says, not measured again. nil: none.
 	Quality *Quality `json:"quality,omitempty"`
 	Notes   []string `json:"notes,omitempty"` // what was found and left out, and why that is harmless; why it can't be run
+}
+
+// GenerationInfo is what the files say about answers besides Sampling: what GenerateOptions mean that leave it open.
+type GenerationInfo struct {
+	MaxTokens int      `json:"max_tokens,omitempty"`
+	MinTokens int      `json:"min_tokens,omitempty"`
+	MaxTime   float64  `json:"max_time,omitempty"` // seconds
+	Stop      []string `json:"stop,omitempty"`
+	// Left are settings that mean another way to generate, each with its value: they change nothing here. Ask for what they mean by name.
+	Left []string `json:"left,omitempty"`
 }
 
 // Config holds the hyperparameters of a model, named as in Hugging Face's config.json.
@@ -82,7 +93,7 @@ func Describe(name string, o *Options) (Info, error) {
 	i := t.Info()
 	if ck.HasConfig {
 		s := defaultSampling(ck)
-		i.Sampling = &s
+		i.Sampling, i.Generation = &s, defaultGeneration(ck)
 	}
 	return i, t.Close()
 }
@@ -123,7 +134,7 @@ func (t *Text) Info() Info {
 func (m *Model) Info() Info {
 	i := m.Text.Info()
 	s := m.defaults
-	i.Sampling = &s
+	i.Sampling, i.Generation = &s, defaultGeneration(m.checkpoint)
 	return i
 }
 
@@ -212,8 +223,46 @@ func defaultSampling(ck *checkpoint.Checkpoint) Sampling {
 		if g.TopK != nil {
 			s.TopK = *g.TopK
 		}
+		s.TypicalP, s.EpsilonCutoff, s.EtaCutoff, s.TopH = value(g.TypicalP, 0), value(g.EpsilonCutoff, 0), value(g.EtaCutoff, 0), value(g.TopH, 0)
 	}
+	s.EncoderRepetitionPenalty = value(g.EncoderRepetitionPenalty, 0)
+	if g.NoRepeatNgram != nil {
+		s.NoRepeatNgram = *g.NoRepeatNgram
+	}
+	rulesOf(ck, &s)
 	return s
+}
+
+// rulesOf sets the rules about tokens.
+func rulesOf(ck *checkpoint.Checkpoint, s *Sampling) {
+	r := &ck.Generation.Rules
+	s.BadWordIDs = r.BadWords
+	for _, b := range r.SequenceBias {
+		s.SequenceBias = append(s.SequenceBias, Bias{IDs: b.IDs, Add: b.Bias})
+	}
+	s.Suppress, s.BeginSuppress, s.ForcedEOS = r.Suppress, r.BeginSuppress, r.ForcedEOS
+	if r.ForcedBOS != nil {
+		s.ForcedBOS = *r.ForcedBOS
+	}
+	if r.Decay != nil {
+		s.DecayStart, s.DecayFactor = r.Decay.Start, r.Decay.Factor
+	}
+}
+
+// defaultGeneration is what the files say about answers besides; nil: nothing.
+func defaultGeneration(ck *checkpoint.Checkpoint) *GenerationInfo {
+	g := &ck.Generation
+	i := GenerationInfo{MaxTime: value(g.MaxTime, 0), Stop: g.Rules.Stop, Left: g.Rules.Left}
+	if g.MaxNewTokens != nil {
+		i.MaxTokens = *g.MaxNewTokens
+	}
+	if g.MinNewTokens != nil {
+		i.MinTokens = *g.MinNewTokens
+	}
+	if i.MaxTokens == 0 && i.MinTokens == 0 && i.MaxTime == 0 && i.Stop == nil && i.Left == nil {
+		return nil
+	}
+	return &i
 }
 
 func value(p *float32, otherwise float64) float64 {

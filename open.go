@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/compute/kernel"
@@ -30,7 +31,19 @@ const (
 	// wants that newer CPUs have: about twice as fast there in long prompts, elsewhere as fast as without; the bits are the same
 	// on all. Other weights are multiplied as by default.
 	PresetSpeed Preset = "speed"
+	// PresetMemory keeps keys and values in int8, and none of ended requests. PresetMemoryExtreme also bounds the context to 2,048 tokens
+	// and runs one request at a time. What Options say otherwise counts. Weights stay as the file has them: Convert makes smaller ones.
+	PresetMemory        Preset = "memory"
+	PresetMemoryExtreme Preset = "memory_extreme"
+	// PresetAuto is the first of PresetDefault, PresetMemory and PresetMemoryExtreme with which the model and one full context fit into
+	// the memory that this machine has available now. Model.Preset tells which, and why.
+	PresetAuto Preset = "auto"
 )
+
+// Presets are the names that a Preset may have.
+func Presets() []Preset {
+	return []Preset{PresetExact, PresetSpeed, PresetMemory, PresetMemoryExtreme, PresetAuto}
+}
 
 // arithmetic is how a model of that preset multiplies.
 func (p Preset) arithmetic() gemma2.Options {
@@ -90,9 +103,11 @@ type Model struct {
 	stopIDs  map[int32]bool
 	grammars *constrained.Cache // nil without a tokenizer
 	draft    *draft             // nil: none
-	maxNew   int                // max_new_tokens of the files; 0: not said
+	files    GenerationInfo     // what the files say about answers
 	kv       gemma2.KVType
 	preset   Preset
+
+	presetReason string
 }
 
 // Open opens the model of that name: "" or Mini, a Hugging Face folder, or a .gguf file. A file in the product's own format
@@ -121,8 +136,8 @@ func (o *Options) check() error {
 	if o.Threads < 0 {
 		return fmt.Errorf("threads: want 0 (all) or more, found %d", o.Threads)
 	}
-	if o.Preset != PresetDefault && o.Preset != PresetExact && o.Preset != PresetSpeed {
-		return fmt.Errorf("preset: want exact, speed or none, found %q", o.Preset)
+	if o.Preset != PresetDefault && !slices.Contains(Presets(), o.Preset) {
+		return fmt.Errorf("preset: want exact, speed, memory, memory_extreme, auto or none, found %q", o.Preset)
 	}
 	if o.PrefillChunk < 0 || o.PrefillChunk > gemma2.MaxRows {
 		return fmt.Errorf("prefill chunk: want 1 to %d tokens, or 0 for the default, found %d", gemma2.MaxRows, o.PrefillChunk)
@@ -152,9 +167,10 @@ func newModel(ck *checkpoint.Checkpoint, o *Options) (*Model, error) {
 	if !ck.HasConfig || len(ck.Tensors)+len(ck.Matrices) == 0 {
 		return nil, ErrNoWeights
 	}
-	m := &Model{Text: text, preset: o.Preset, stopIDs: map[int32]bool{}, defaults: defaultSampling(ck)}
-	if n := ck.Generation.MaxNewTokens; n != nil {
-		m.maxNew = *n
+	o, reason := o.resolvePreset(ck)
+	m := &Model{Text: text, preset: o.Preset, presetReason: reason, stopIDs: map[int32]bool{}, defaults: defaultSampling(ck)}
+	if g := defaultGeneration(ck); g != nil {
+		m.files = *g
 	}
 	for _, id := range ck.EOS {
 		m.stopIDs[id] = true
@@ -205,6 +221,9 @@ const kvVersion = 1
 // modelID tells apart what may not share keys and values: models (by the names, sizes and times of their files), arithmetics and
 // types of numbers.
 func modelID(ck *checkpoint.Checkpoint, preset Preset, kv gemma2.KVType) [32]byte {
+	if preset != PresetExact && preset != PresetSpeed {
+		preset = PresetDefault // the same arithmetic
+	}
 	return sha256.Sum256(fmt.Appendf(nil, "%d\n%q\n%s\n%x\n%+v", kvVersion, preset, kv, ck.Identity(), ck.Config))
 }
 

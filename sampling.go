@@ -83,6 +83,8 @@ type Sampling struct {
 	SequenceBias []Bias `json:",omitzero"`
 	// BadWords never come, as these tokens. A word amid a sentence begins with a space: " word".
 	BadWords []string `json:",omitzero"`
+	// BadWordIDs are the same as lists of tokens: the last one never comes after the others.
+	BadWordIDs [][]int32 `json:",omitzero"`
 	// Suppress are tokens that never come, BeginSuppress those that an answer does not begin with.
 	Suppress      []int32 `json:",omitzero"`
 	BeginSuppress []int32 `json:",omitzero"`
@@ -179,6 +181,7 @@ func (s *Sampling) params(tok *tokenizer.Tokenizer) (sampler.Params, error) {
 	for _, text := range s.BadWords {
 		p.BadWords = append(p.BadWords, e.tokens("bad words", nil, text))
 	}
+	p.BadWords = append(p.BadWords, s.BadWordIDs...)
 	if s.DRYMultiplier == 0 && len(s.DRYBreakers) > 0 {
 		return p, &sampler.OptionError{Option: "dry_breakers", Want: "dry_multiplier beside them", Found: "none"}
 	}
@@ -271,12 +274,16 @@ func (m *Model) newSampler(s Sampling, o *GenerateOptions, n int) (*sampler.Samp
 	for id := range m.stopIDs {
 		p.EOS = append(p.EOS, id)
 	}
+	p.EOS = append(p.EOS, o.StopIDs...)
 	slices.Sort(p.EOS)
+	if o.Guidance != nil {
+		p.Guided, p.GuidanceScale = true, o.Guidance.Scale
+	}
 	if p.MinTokens = o.MinTokens; p.MinTokens > 0 && len(p.EOS) == 0 {
 		return nil, fmt.Errorf("min tokens: the model's files name no end tokens")
 	}
 	room := max(1, m.ContextLength()-n)
-	p.MaxTokens = min(room, cmp.Or(o.MaxTokens, m.maxNew, math.MaxInt))
+	p.MaxTokens = min(room, cmp.Or(o.MaxTokens, math.MaxInt))
 	p.TopLogprobs, p.Explain = o.TopLogprobs, o.Explain
 	return sampler.New(p)
 }

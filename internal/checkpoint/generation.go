@@ -13,6 +13,12 @@ type Generation struct {
 	DoSample                                   *bool // false: greedy, whatever the rest says
 	Temperature, TopP, MinP, RepetitionPenalty *float32
 	TopK, MaxNewTokens                         *int
+
+	TypicalP, EpsilonCutoff, EtaCutoff, TopH, EncoderRepetitionPenalty *float32
+	MaxTime                                                            *float32 // seconds
+	NoRepeatNgram, MinNewTokens                                        *int
+
+	Rules GenerationRules
 }
 
 // setting is one field of Generation, under its name in generation_config.json and in GGUF metadata.
@@ -31,6 +37,14 @@ func (g *Generation) settings() []setting {
 		{hf: "top_p", gguf: "general.sampling.top_p", f: &g.TopP},
 		{hf: "min_p", gguf: "general.sampling.min_p", f: &g.MinP},
 		{hf: "repetition_penalty", gguf: "general.sampling.penalty_repeat", f: &g.RepetitionPenalty},
+		{hf: "typical_p", gguf: "systemgemma.generation.typical_p", f: &g.TypicalP},
+		{hf: "epsilon_cutoff", gguf: "systemgemma.generation.epsilon_cutoff", f: &g.EpsilonCutoff},
+		{hf: "eta_cutoff", gguf: "systemgemma.generation.eta_cutoff", f: &g.EtaCutoff},
+		{hf: "top_h", gguf: "systemgemma.generation.top_h", f: &g.TopH},
+		{hf: "encoder_repetition_penalty", gguf: "systemgemma.generation.encoder_repetition_penalty", f: &g.EncoderRepetitionPenalty},
+		{hf: "no_repeat_ngram_size", gguf: "systemgemma.generation.no_repeat_ngram_size", n: &g.NoRepeatNgram},
+		{hf: "min_new_tokens", gguf: "systemgemma.generation.min_new_tokens", n: &g.MinNewTokens},
+		{hf: "max_time", gguf: "systemgemma.generation.max_time", f: &g.MaxTime},
 		{hf: "max_new_tokens", gguf: "systemgemma.generation.max_new_tokens", n: &g.MaxNewTokens},
 	}
 }
@@ -64,6 +78,9 @@ func (c *Checkpoint) parseGeneration(data []byte) ([]int32, error) {
 			return nil, err
 		}
 	}
+	if err := c.Generation.rules(o, c.Config.MaxPositions); err != nil {
+		return nil, err
+	}
 	return o.ids("eos_token_id")
 }
 
@@ -95,7 +112,15 @@ func (c *Checkpoint) readGeneration(f *gguf.File) error {
 			return err
 		}
 	}
-	return nil
+	v, ok := f.Lookup(rulesKey)
+	if !ok {
+		return nil
+	}
+	text, err := v.Text()
+	if err != nil {
+		return fmt.Errorf("%s: %w", rulesKey, err)
+	}
+	return c.Generation.Rules.parse(text)
 }
 
 // check refuses numbers that no setting can have; a sampler knows the rest.
@@ -120,6 +145,9 @@ func (g Generation) entries() (list []gguf.Entry) {
 		case s.n != nil && *s.n != nil:
 			list = append(list, gguf.Entry{Key: s.gguf, Value: int32(**s.n)})
 		}
+	}
+	if !g.Rules.empty() {
+		list = append(list, gguf.Entry{Key: rulesKey, Value: g.Rules.text()})
 	}
 	return list
 }

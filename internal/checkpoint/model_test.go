@@ -60,7 +60,8 @@ func tiny(cfg arch.Config, layoutOf func(i int) quant.Layout) (*Model, map[strin
 		},
 		ChatTemplate: "{{ x }}", SystemMode: "merge", EOS: []int32{1, 2, 9},
 		Generation: Generation{DoSample: ptr(true), Temperature: ptr[float32](0.7), TopK: ptr(64), TopP: ptr[float32](0.95),
-			MinP: ptr[float32](0.05), RepetitionPenalty: ptr[float32](1.1), MaxNewTokens: ptr(512)},
+			MinP: ptr[float32](0.05), RepetitionPenalty: ptr[float32](1.1), MaxNewTokens: ptr(512),
+			NoRepeatNgram: ptr(3), Rules: GenerationRules{Suppress: []int32{2}, Stop: []string{"END"}}},
 		Provenance: map[string]string{"base": "a/b", "revision": "main", "options": "w8a8"},
 	}
 	whole := map[string]*quant.Matrix{}

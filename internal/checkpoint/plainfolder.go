@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -276,6 +277,11 @@ func (m *Plain) generationJSON() map[string]any {
 		case s.n != nil && *s.n != nil:
 			o[s.hf] = **s.n
 		}
+	}
+	var rules map[string]any
+	if err := json.Unmarshal([]byte(m.Generation.Rules.text()), &rules); err == nil { // it is our own text
+		delete(rules, "left")
+		maps.Copy(o, rules)
 	}
 	return o
 }

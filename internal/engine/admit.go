@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/gemma2"
@@ -16,7 +17,10 @@ func (e *Engine) admit() {
 		case s.ended():
 			s.unwatch()
 			e.active.Done()
-		case blocked || len(e.running) >= e.opt.Parallel:
+		case e.store != nil && !s.recalled:
+			kept = append(kept, s) // came just now
+			blocked = true
+		case blocked || len(e.running) > 0 && e.places()+s.width() > e.opt.Parallel:
 			kept = append(kept, s)
 		case e.worthWaiting(s):
 			kept = append(kept, s) // does not hold up those behind it
@@ -27,6 +31,16 @@ func (e *Engine) admit() {
 	}
 	clear(e.waiting[len(kept):])
 	e.waiting = kept
+}
+
+// places is how many sequences the running requests are or may become.
+func (e *Engine) places() (n int) {
+	for _, s := range e.running {
+		if s.together()[0] == s {
+			n += s.width()
+		}
+	}
+	return n
 }
 
 // worthWaiting says whether a running request is about to compute a beginning that s has in common with it, and that no
@@ -73,7 +87,37 @@ func (e *Engine) match(s *sequence, most int) (from source, n int) {
 // start gives s a cache, with the longest beginning that is known, and a place among the running requests. It reports false
 // when memory must be given back first, which running requests will do, or the cache that is being stored.
 func (e *Engine) start(s *sequence) bool {
-	e.recall(s)
+	members := s.together()
+	for _, m := range members {
+		e.fork(m)
+	}
+	if limit := e.pool.Limit(); limit > 0 {
+		need := e.pool.Pinned()
+		for _, r := range slices.Concat(e.running, members) {
+			need += e.growth(r)
+		}
+		if need > limit && (len(e.running) > 0 || e.store != nil && e.store.busy()) {
+			for _, m := range members {
+				m.free()
+				m.cache = nil
+			}
+			return false
+		}
+	}
+	now := time.Now()
+	for _, m := range members {
+		m.started, m.progress = now, e.steps
+	}
+	s.run.update(func(st *Stats) { st.CachedTokens = s.cache.Len(); st.Queue = now.Sub(s.created) })
+	if s.generates() && s.req.Search == nil {
+		s.req.Sampler.Accept(s.req.Prompt...)
+	}
+	e.running = append(e.running, members...)
+	return true
+}
+
+// fork gives s a pinned cache, with the longest beginning that is known.
+func (e *Engine) fork(s *sequence) {
 	from, n := e.match(s, s.reusable())
 	s.cache = e.pool.NewCache()
 	if from.entry >= 0 {
@@ -89,33 +133,34 @@ func (e *Engine) start(s *sequence) bool {
 		}
 	}
 	s.cache.Pin(true)
-	if limit := e.pool.Limit(); limit > 0 {
-		need := e.pool.Pinned() + e.growth(s)
-		for _, r := range e.running {
-			need += e.growth(r)
-		}
-		if need > limit && (len(e.running) > 0 || e.store != nil && e.store.busy()) {
-			s.cache.Pin(false)
-			s.cache.Free()
-			s.cache = nil
-			return false
+}
+
+// recallWaiting takes stored beginnings of the prompts of waiting requests among the known ones: before they are admitted, since e.mu
+// is not held while files are read.
+func (e *Engine) recallWaiting() {
+	if e.store == nil {
+		return
+	}
+	e.mu.Lock()
+	var next []*sequence
+	for _, s := range e.waiting[:min(len(e.waiting), max(0, e.opt.Parallel-len(e.running)))] {
+		if !s.recalled {
+			next = append(next, s)
 		}
 	}
-	now := time.Now()
-	s.started = now
-	s.progress = e.steps
-	s.run.update(func(st *Stats) { st.CachedTokens = s.cache.Len(); st.Queue = now.Sub(s.created) })
-	if s.generates() {
-		s.req.Sampler.Accept(s.req.Prompt...)
+	e.mu.Unlock()
+	for _, s := range next {
+		for _, m := range s.together() {
+			e.recall(m)
+		}
+		s.recalled = true
 	}
-	e.running = append(e.running, s)
-	return true
 }
 
 // recall takes a stored beginning of s's prompt among the known ones, if it is longer than those.
 // Requests with adapters have none: files hold what the model alone computes.
 func (e *Engine) recall(s *sequence) {
-	if e.store == nil || s.adapters != "" {
+	if s.adapters != "" || s.ended() {
 		return
 	}
 	_, have := e.match(s, s.reusable())
@@ -129,4 +174,10 @@ func (e *Engine) recall(s *sequence) {
 }
 
 // growth is the most memory that s may still take.
-func (e *Engine) growth(s *sequence) int64 { return max(0, e.pool.Need(s.limit)-s.cache.Bytes()) }
+func (e *Engine) growth(s *sequence) int64 {
+	n := max(0, e.pool.Need(s.limit)-s.cache.Bytes())
+	if s.group != nil && s.group.search != nil && s.group.members[0] == s {
+		n += int64(s.width()-len(s.group.members)) * (n + e.pool.Need(1)) // those to come share whole pages with this one
+	}
+	return n
+}

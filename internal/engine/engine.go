@@ -141,7 +141,7 @@ func (e *Engine) Submit(ctx context.Context, r *Request) (*Running, error) {
 	}
 	if !s.generates() && r.Read == nil {
 		s.run.end(ReasonLength, nil) // nothing to do
-		return &s.run, nil
+		return s.run, nil
 	}
 	s.unwatch = context.AfterFunc(ctx, func() { e.abandon(s) })
 	e.mu.Lock()
@@ -164,7 +164,7 @@ func (e *Engine) Submit(ctx context.Context, r *Request) (*Running, error) {
 		go e.loop()
 	}
 	e.mu.Unlock()
-	return &s.run, nil
+	return s.run, nil
 }
 
 // enqueue puts s behind all of its priority or a higher one. e.mu is held.
@@ -183,10 +183,14 @@ func (e *Engine) enqueue(s *sequence) {
 func (e *Engine) abandon(s *sequence) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !s.run.end("", context.Cause(s.ctx)) || s.rows == 0 {
-		return // it had ended before, or has no part in the pass
+	if !s.run.end("", context.Cause(s.ctx)) {
+		return // it had ended before
 	}
-	if e.pass.abandoned += s.rows; 2*e.pass.abandoned >= e.pass.rows {
+	rows := 0
+	for _, m := range s.together() {
+		rows += m.rows
+	}
+	if e.pass.abandoned += rows; rows > 0 && 2*e.pass.abandoned >= e.pass.rows {
 		e.breakOff.Store(true)
 	}
 }
@@ -211,6 +215,7 @@ func (e *Engine) loop() {
 	defer e.active.Done()
 	for {
 		e.drop()
+		e.recallWaiting()
 		e.mu.Lock()
 		e.admit()
 		e.admits = len(e.running)
@@ -244,13 +249,29 @@ func (e *Engine) drop() {
 
 // retire leaves the cache of an ended request to later ones.
 func (e *Engine) retire(s *sequence) {
-	s.unwatch()
+	if s.unwatch != nil {
+		s.unwatch()
+	}
 	if c, ok := s.req.Drafter.(interface{ Close() }); ok {
 		c.Close()
 	}
-	if n := len(s.all); s.cache.Len() > n {
-		s.cache.Truncate(n) // guesses after the last token
+	first, n := s.together()[0] == s, len(s.all)
+	search := s.group != nil && s.group.search != nil
+	if search {
+		n = s.prompt // what its beginnings have after that was mostly wrong
 	}
+	if search && !first || s.cache.Len() > n && !s.cache.Truncate(n) { // guesses after the last token can always be cut
+		s.free()
+	} else {
+		e.bequeath(s)
+	}
+	if first {
+		e.active.Done()
+	}
+}
+
+// bequeath leaves a cache to later requests.
+func (e *Engine) bequeath(s *sequence) {
 	if s.adapters == "" { // the store knows the model's own keys and values only
 		e.keep(s.all[:s.cache.Len()], s.cache)
 	}
@@ -258,7 +279,6 @@ func (e *Engine) retire(s *sequence) {
 	e.prefix.add(s.all[:s.cache.Len()], s.adapters, s.cache)
 	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
 	}
-	e.active.Done()
 }
 
 // keep stores a copy of a cache, which shares its pages, beside what the loop goes on to do. Where memory is bounded the copy has

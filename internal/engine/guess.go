@@ -22,6 +22,9 @@ const (
 // be computed anyway.
 func (e *Engine) guess(s *sequence, decoding, room int) int {
 	g := &s.guess
+	if s.group != nil {
+		return 0
+	}
 	if s.constrained != nil {
 		s.draft = s.constrained.Certain(s.draft, max(0, min(maxGuesses, room, s.limit-len(s.all)-1)))
 		if s.certain = len(s.draft) > 0; s.certain {

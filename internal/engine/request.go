@@ -41,6 +41,12 @@ type Request struct {
 	Priority  int            // a higher one is admitted first
 	Drafter   Drafter        // nil: no guessing
 
+	// Other, if not nil, is another prompt, which the answer's tokens follow as well: Sampler, which must be Guided, sees the logits
+	// of both. Nothing is guessed then.
+	Other []int32
+	// Search, if not nil, follows several beginnings of an answer in place of Sampler. Token is not told; Stop is the search's business.
+	Search Search
+
 	// Adapters are those that prompt and answer are computed with, of the engine's model. nil: the model as it is.
 	Adapters *gemma2.AdapterSet
 

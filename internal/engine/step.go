@@ -30,7 +30,7 @@ func (e *Engine) makePlan() {
 	for _, s := range e.running {
 		if s.decoding() {
 			decoding++
-		} else {
+		} else if s.part() > 0 {
 			p.order = append(p.order, s)
 		}
 	}
@@ -91,15 +91,26 @@ func (e *Engine) step() {
 	switch {
 	case err == nil:
 		e.learn(now.Sub(start))
-		for i, s := range e.plan.seqs {
-			s.settle(len(e.plan.chunks[i].Tokens), now)
-		}
+		e.settle(0, len(e.plan.seqs), now)
 	case errors.Is(err, errAbandoned): // the caches have not grown: what is left of the plan is made anew
 		e.forget()
 	case len(e.plan.chunks) == 1:
 		e.plan.seqs[0].run.end("", err)
 	default:
 		e.isolate()
+	}
+}
+
+// settle takes over what chunks from to to of the plan computed. Groups that generate have all their chunks there.
+func (e *Engine) settle(from, to int, now time.Time) {
+	p := &e.plan
+	for i, s := range p.seqs[from:to] {
+		switch {
+		case !s.joint:
+			s.settle(len(p.chunks[from+i].Tokens), now)
+		case s.group.due:
+			e.settleGroup(s.group, now)
+		}
 	}
 }
 
@@ -141,15 +152,20 @@ func (e *Engine) leave(seqs []*sequence) {
 	}
 }
 
-// isolate repeats a failed pass one chunk at a time, so that an error strikes only the request that it belongs to. What was
+// isolate repeats a failed pass one request at a time, so that an error strikes only the request that it belongs to. What was
 // chosen before the error stays: the same logits would give the same tokens.
 func (e *Engine) isolate() {
 	p := &e.plan
-	for i, s := range p.seqs {
-		err := e.forward(p.chunks[i:i+1], p.seqs[i:i+1], p.first[i:i+1])
+	for i, n := 0, 1; i < len(p.seqs); i += n {
+		s := p.seqs[i]
+		n = 1
+		if s.joint {
+			n = len(s.group.members) // they are neighbours
+		}
+		err := e.forward(p.chunks[i:i+n], p.seqs[i:i+n], p.first[i:i+n])
 		switch {
 		case err == nil:
-			s.settle(len(p.chunks[i].Tokens), time.Now())
+			e.settle(i, i+n, time.Now())
 		case !errors.Is(err, errAbandoned):
 			s.run.end("", err)
 		}

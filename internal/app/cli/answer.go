@@ -35,7 +35,9 @@ type answerJSON struct {
 	Seconds      seconds  `json:"seconds"`
 	Seed         uint64   `json:"seed"` // 0: greedy
 	Warnings     []string `json:"warnings"`
-	Cut          bool     `json:"cut"` // it has only a part of the format that it was held to
+	Cut          bool     `json:"cut"`              // it has only a part of the format that it was held to
+	Score        *float64 `json:"score,omitempty"`  // with --beams: what answers are ordered by
+	Healed       string   `json:"healed,omitempty"` // with --heal: the end of the prompt that text goes on after
 
 	Logprobs          []float64                    `json:"logprobs,omitempty"` // of ids, with --logprobs
 	TopLogprobs       [][]systemgemma.TokenLogprob `json:"top_logprobs,omitempty"`
@@ -138,6 +140,10 @@ func (a *answer) json(env *Env, r *systemgemma.Result) error {
 		out.PromptLogprobs, out.PromptTopLogprobs = r.PromptLogprobs, r.PromptTop
 	}
 	out.Explain = a.steps
+	out.Healed = r.Healed
+	if a.command.Beams > 0 {
+		out.Score = &r.Score
+	}
 	if r.Stop != "" {
 		out.Stop = &r.Stop
 	}

@@ -52,7 +52,11 @@ func (c *completeCmd) Run(env *Env, k *kong.Kong) error {
 
 // Choices are the presets.
 func (preset) Choices() []string {
-	return []string{string(systemgemma.PresetExact), string(systemgemma.PresetSpeed)}
+	var names []string
+	for _, p := range systemgemma.Presets() {
+		names = append(names, string(p))
+	}
+	return names
 }
 
 // Choices are the number types of cached keys and values.

@@ -34,20 +34,22 @@ type textFlags struct {
 // engineFlags say how a model is computed.
 type engineFlags struct {
 	Threads       int    `placeholder:"N" group:"Model" help:"Threads that compute. 0 is all processors."`
-	Preset        preset `placeholder:"NAME" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded. speed: activations are rounded to bfloat16 for bfloat16 weights; other weights as without."`
+	Preset        preset `placeholder:"NAME" group:"Model" help:"exact: float32 arithmetic for any file, activations are not rounded. speed: activations are rounded to bfloat16 for bfloat16 weights; other weights as without. memory: keys and values in int8, none kept for later. memory_extreme: also a context of 2,048 tokens. auto: the first of none, memory and memory_extreme that fits into this machine's memory. None changes the weights of a file."`
 	ContextLength int    `placeholder:"N" group:"Model" help:"Tokens that prompt and answer may have together. 0 is what the model was trained for."`
 	KVType        kvType `name:"kv-type" placeholder:"TYPE" group:"Model" help:"Number type of cached keys and values: f32, f16 (the default for quantised files) or int8."`
 	Draft         string `placeholder:"MODEL" group:"Model" help:"A smaller model of the same vocabulary that guesses tokens, which the model checks several at a time: the same answer, sooner."`
 	PromptCache   string `placeholder:"DIR" group:"Model" help:"Keep keys and values of prompts in DIR, so that a later run with the same beginning, as a system prompt, starts at once. The files tell the conversation; only you can read them."`
 }
 
-// preset is exact, speed or empty.
+// preset is one of the library's presets, or empty.
 type preset string
 
 // Validate reports an unknown name.
 func (p preset) Validate() error {
 	if p != "" && !slices.Contains(p.Choices(), string(p)) {
-		return fmt.Errorf("want exact or speed, found %q", string(p))
+		names := p.Choices()
+		last := len(names) - 1
+		return fmt.Errorf("want %s or %s, found %q", strings.Join(names[:last], ", "), names[last], string(p))
 	}
 	return nil
 }

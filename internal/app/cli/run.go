@@ -22,6 +22,7 @@ type runCmd struct {
 	textFlags
 	chat.Options
 	detailFlags
+	searchFlags
 	engineFlags
 	loraFlags
 	formatFlags
@@ -77,10 +78,18 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 		return err
 	}
 	warnings := c.Unused(m.DefaultSampling())
+	if p, reason := m.Preset(); reason != "" && c.Preset != "" {
+		if err := write(env.Stderr, fmt.Sprintf("preset %s: %s\n", p, reason)); err != nil {
+			return err
+		}
+	}
 	if r.chat {
 		return c.chat(ctx, env, i, m, r, warnings)
 	}
 	a := answer{command: c, hasText: m.Info().Vocabulary > 0, load: time.Since(start), warnings: warnings, piece: m.Piece}
+	if c.Beams > 0 {
+		return c.search(ctx, env, m, r, &a)
+	}
 	if c.N > 1 || c.BestOf > 0 {
 		return c.several(ctx, env, m, r, &a)
 	}
@@ -228,6 +237,9 @@ func (c *runCmd) checkUse(system string, words []string) error {
 	if err := c.detailFlags.check(c.JSON); err != nil {
 		return err
 	}
+	if err := c.searchFlags.check(c); err != nil {
+		return err
+	}
 	switch {
 	case c.IDs != nil && len(words) > 0:
 		return usagef("--ids: want no prompt beside it, found %q", words[0])
@@ -256,6 +268,7 @@ func (c *runCmd) options(m *systemgemma.Model, r request) *systemgemma.GenerateO
 	o := c.Generate(m.DefaultSampling())
 	o.Adapters, o.Format = r.adapters, r.format
 	c.detailFlags.generate(&o)
+	c.searchFlags.generate(&o, c.Raw)
 	return &o
 }
 
@@ -294,8 +307,8 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 	if c.JSON || c.Raw {
 		return usagef("--json, --raw: want a prompt; a chat has none")
 	}
-	if c.N > 1 || c.BestOf > 0 || c.Explain > 0 {
-		return usagef("--n, --best-of, --explain: want a prompt; a chat has none")
+	if c.N > 1 || c.BestOf > 0 || c.Explain > 0 || c.Beams > 0 || c.GuidanceScale != nil {
+		return usagef("--n, --best-of, --explain, --beams, --guidance-scale: want a prompt; a chat has none")
 	}
 	if err := warn(env, warnings); err != nil {
 		return err

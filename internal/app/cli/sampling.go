@@ -84,11 +84,16 @@ func (c *runCmd) several(ctx context.Context, env *Env, m *systemgemma.Model, r 
 		best := systemgemma.Best(results)
 		results = results[best : best+1]
 	}
+	return c.showAll(env, results, a, func(i int) string { return fmt.Sprintf("--- answer %d, seed %d\n", i+1, results[i].Seed) })
+}
+
+// showAll shows answers one after the other, each under a title where --n asks for several.
+func (c *runCmd) showAll(env *Env, results []systemgemma.Result, a *answer, title func(i int) string) error {
 	for i := range results {
 		if !c.JSON {
 			head := ""
 			if c.N > 1 {
-				head = fmt.Sprintf("--- answer %d, seed %d\n", i+1, results[i].Seed)
+				head = title(i)
 			}
 			if err := write(env.Stdout, head+strings.TrimSuffix(results[i].Text, "\n")+"\n"); err != nil {
 				return err

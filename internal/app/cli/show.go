@@ -165,6 +165,9 @@ func showText(b *strings.Builder, i *systemgemma.Info) {
 	if s := i.Sampling; s != nil {
 		field(b, "sampling", "%s", samplingText(s))
 	}
+	if g := i.Generation; g != nil {
+		generationText(b, g)
+	}
 }
 
 // samplingText names the steps that do anything.
@@ -184,7 +187,56 @@ func samplingText(s *systemgemma.Sampling) string {
 	if s.RepetitionPenalty != 0 && s.RepetitionPenalty != 1 {
 		text += fmt.Sprintf(", repetition penalty %g", s.RepetitionPenalty)
 	}
+	return text + moreSampling(s)
+}
+
+// moreSampling names what else is on.
+func moreSampling(s *systemgemma.Sampling) (text string) {
+	for _, x := range []struct {
+		name  string
+		value float64
+		off   float64
+	}{
+		{"typical-p", s.TypicalP, 1}, {"epsilon-cutoff", s.EpsilonCutoff, 0}, {"eta-cutoff", s.EtaCutoff, 0}, {"top-h", s.TopH, 0},
+		{"encoder repetition penalty", s.EncoderRepetitionPenalty, 1}, {"no-repeat-ngram size", float64(s.NoRepeatNgram), 0}, {"decay factor", s.DecayFactor, 1},
+		{"decay start", float64(s.DecayStart), 0}, {"forced first token", float64(s.ForcedBOS), 0},
+	} {
+		if x.value != 0 && x.value != x.off {
+			text += fmt.Sprintf(", %s %g", x.name, x.value)
+		}
+	}
+	for _, x := range []struct {
+		name string
+		n    int
+	}{{"bad words", len(s.BadWordIDs)}, {"sequence biases", len(s.SequenceBias)}, {"suppressed tokens", len(s.Suppress)}, {"tokens suppressed at the beginning", len(s.BeginSuppress)}, {"forced end tokens", len(s.ForcedEOS)}} {
+		if x.n > 0 {
+			text += fmt.Sprintf(", %d %s", x.n, x.name)
+		}
+	}
 	return text
+}
+
+// generationText tells what the files say about answers besides the sampling.
+func generationText(b *strings.Builder, g *systemgemma.GenerationInfo) {
+	var parts []string
+	if g.MaxTokens > 0 {
+		parts = append(parts, fmt.Sprintf("max-tokens %d", g.MaxTokens))
+	}
+	if g.MinTokens > 0 {
+		parts = append(parts, fmt.Sprintf("min-tokens %d", g.MinTokens))
+	}
+	if g.MaxTime > 0 {
+		parts = append(parts, fmt.Sprintf("max-time %g s", g.MaxTime))
+	}
+	for _, s := range g.Stop {
+		parts = append(parts, fmt.Sprintf("stop %q", s))
+	}
+	if parts != nil {
+		field(b, "answers", "%s", strings.Join(parts, ", "))
+	}
+	if g.Left != nil {
+		field(b, "not used", "%s (in the files; ask for it by name)", strings.Join(g.Left, ", "))
+	}
 }
 
 // showMetadata shows what people ask for: name, licence and provenance.

@@ -59,6 +59,9 @@ func (s *Sampler) Accept(ids ...int32) {
 	}
 }
 
+// Against is the inner sampler's.
+func (s *Sampler) Against(logits []float32) { s.inner.Against(logits) }
+
 // Sample chooses the next token and gives its log-probability in the model's own distribution, as if nothing were constrained.
 func (s *Sampler) Sample(logits []float32) (id int32, logprob float64, err error) {
 	if s.err != nil {

@@ -73,3 +73,10 @@ func BenchmarkSample(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLogSumExp(b *testing.B) {
+	logits := someLogits(gemmaVocabulary)
+	for b.Loop() {
+		LogSumExp(logits)
+	}
+}

@@ -107,6 +107,9 @@ func (p *Params) samplersOn() []string {
 // rulesBefore and rulesAfter are the rules about tokens, of which Transformers rules run penalties between.
 func (p *Params) rulesBefore(h *history) []step {
 	var list []step
+	if p.Guided {
+		list = append(list, step{"guidance", &guidance{scale: p.GuidanceScale}})
+	}
 	if len(p.Biases) > 0 {
 		list = append(list, step{"bias", newBiases(p.Biases, h)})
 	}

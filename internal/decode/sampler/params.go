@@ -66,6 +66,11 @@ type Params struct {
 	DRYWindow        int     // tokens looked back; 0 means all
 	DRYBreakers      []int32 // tokens that repetitions end at, never punished
 
+	// Guided steers away from what the model says after another prompt (Sampler.Against): scores become log-probabilities l, and then
+	// u + GuidanceScale (l - u), u being the other ones. It comes before all else.
+	Guided        bool
+	GuidanceScale float64 // -100 to 100: 1 changes nothing, 0 follows the other prompt alone
+
 	// Biases are added to the score of the last token of a sequence whenever the tokens before it were the last ones.
 	Biases []Bias
 	// BadWords are sequences whose last token is banned after the others. One that is a single token of EOS is ignored.

@@ -18,6 +18,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 )
 
 // A Sampler holds the state of one generation. It is not safe for concurrent use.
@@ -30,6 +32,7 @@ type Sampler struct {
 	option    string     // the option with the highest token, or a negative one, for check
 	optionID  int32      // and that token
 	mirostat  *mirostat  // draws; nil: plainly
+	guidance  *guidance  // nil: off
 	accepters []accepter // what remembers tokens by itself
 	cand      candidates // scratch, as long as the vocabulary
 
@@ -45,9 +48,33 @@ func New(p Params) (*Sampler, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sampler{params: p, history: history{seed: p.Seed, prompt: -1}, lastRule: -1}
+	s := &Sampler{params: p}
 	s.option, s.optionID = p.worst()
-	s.steps = p.steps(&s.history)
+	s.begin()
+	return s, nil
+}
+
+// Fresh returns a sampler of the same options that has accepted no token.
+func (s *Sampler) Fresh() *Sampler {
+	f := &Sampler{params: s.params, option: s.option, optionID: s.optionID}
+	f.begin()
+	return f
+}
+
+// Restart makes s as if it had accepted a prompt and a part of an answer only.
+func (s *Sampler) Restart(prompt, answer []int32) {
+	s.begin()
+	s.Accept(prompt...)
+	s.history.begin()
+	s.Accept(answer...)
+}
+
+// begin makes all that remembers tokens, of which there are none yet.
+func (s *Sampler) begin() {
+	p := &s.params
+	s.history = history{seed: p.Seed, prompt: -1}
+	s.steps, s.lastRule, s.rules, s.accepters = p.steps(&s.history), -1, nil, nil
+	s.mirostat, s.guidance, s.detail, s.told = nil, nil, Detail{}, nil
 	for i, x := range s.steps {
 		if !slices.Contains(SamplerNames, x.name) && x.name != "watermark" {
 			s.lastRule, s.rules = i, append(s.rules, x.name)
@@ -55,12 +82,14 @@ func New(p Params) (*Sampler, error) {
 		if a, ok := x.processor.(accepter); ok {
 			s.accepters = append(s.accepters, a)
 		}
+		if g, ok := x.processor.(*guidance); ok {
+			s.guidance = g
+		}
 	}
 	if p.Mirostat != 0 {
-		s.mirostat = newMirostat(&p)
+		s.mirostat = newMirostat(p)
 		s.accepters = append(s.accepters, s.mirostat)
 	}
-	return s, nil
 }
 
 // Accept adds tokens to the history: the prompt's before the first Sample, then each token that became part of the answer.
@@ -111,6 +140,11 @@ func (s *Sampler) SampleAmong(logits []float32, allowed []uint64) (id int32, log
 	}
 	s.history.begin()
 	total := logSumExp(logits, logits[best])
+	if s.guidance != nil {
+		if err := s.guidance.ready(len(logits), total); err != nil {
+			return 0, 0, err
+		}
+	}
 	id = best
 	if len(s.steps) > 0 || s.params.Temperature != 0 || s.telling() || allowed != nil {
 		if id, err = s.choose(logits, allowed); err != nil {
@@ -209,14 +243,32 @@ func argmax(logits []float32) (int32, error) {
 	if len(logits) == 0 {
 		return 0, fmt.Errorf("no logits: want one for each token of the vocabulary")
 	}
-	best := 0
-	for i, x := range logits {
-		if math.Float32bits(x)&0x7f800000 == 0x7f800000 {
-			return 0, fmt.Errorf("logit of token %d is %v: want finite numbers; the model's weights are damaged, verify the file", i, x)
+	from, best := 0, logits[0] // the first block with the best logit, and that
+	for i := 0; i < len(logits); i += argmaxBlock {
+		block := logits[i:min(i+argmaxBlock, len(logits))]
+		whole := block[:len(block)&^15]
+		if !kernel.Finite(whole) {
+			return 0, notFinite(logits)
 		}
-		if x > logits[best] {
-			best = i
+		top := kernel.Max(whole)
+		for _, x := range block[len(whole):] {
+			if math.Float32bits(x)&0x7f800000 == 0x7f800000 {
+				return 0, notFinite(logits)
+			}
+			top = max(top, x)
+		}
+		if top > best {
+			from, best = i, top
 		}
 	}
-	return int32(best), nil
+	return int32(from + slices.Index(logits[from:], best)), nil
+}
+
+// argmaxBlock is how many logits argmax looks at together.
+const argmaxBlock = 512
+
+// notFinite names the first logit that is not finite.
+func notFinite(logits []float32) error {
+	i := slices.IndexFunc(logits, func(x float32) bool { return math.Float32bits(x)&0x7f800000 == 0x7f800000 })
+	return fmt.Errorf("logit of token %d is %v: want finite numbers; the model's weights are damaged, verify the file", i, logits[i])
 }

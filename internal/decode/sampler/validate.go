@@ -66,6 +66,7 @@ func (p *Params) limits() []struct {
 		{"dry_base", p.DRYBase, 1, 100, 0, "0 (meaning 1.75) or 1 to 100"},
 		{"dry_allowed_length", n(p.DRYAllowedLength), 0, inf, 0, "0 (meaning 2) or more"},
 		{"dry_window", n(p.DRYWindow), 0, inf, 0, "0 (all tokens) or more"},
+		{"guidance_scale", p.GuidanceScale, -100, 100, 0, "-100 to 100"},
 		{"min_tokens", n(p.MinTokens), 0, inf, 0, "0 (off) or more"},
 		{"max_tokens", n(p.MaxTokens), 0, inf, 0, "0 (no limit) or more"},
 		{"decay_factor", p.DecayFactor, 0.01, 100, 0, "0 (off) or 0.01 to 100"},
@@ -172,6 +173,8 @@ func (p *Params) validateTogether() error {
 		return &OptionError{"dynatemp_exponent", "dynatemp_range beside it", "none"}
 	case (p.MirostatTau != 0 || p.MirostatEta != 0) && p.Mirostat == 0:
 		return &OptionError{"mirostat_tau, mirostat_eta", "mirostat 1 or 2 beside them", "none"}
+	case p.GuidanceScale != 0 && !p.Guided:
+		return &OptionError{"guidance_scale", "another prompt beside it", "none"}
 	case p.Mirostat != 0 && p.Watermark != nil:
 		return &OptionError{"watermark", "no mirostat beside it", "both"}
 	case p.XTCThreshold != 0 && p.XTCProbability == 0:

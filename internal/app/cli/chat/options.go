@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/systemgemma/systemgemma"
@@ -27,8 +28,13 @@ type Options struct {
 	MaxTokens         int      `json:"max_tokens,omitempty" placeholder:"N" group:"Answer" help:"End the answer after N tokens. 0 leaves it to the model and its context."`
 	MinTokens         int      `json:"min_tokens,omitempty" placeholder:"N" group:"Answer" help:"Keep end tokens away for N tokens."`
 	Stop              []string `json:"stop,omitempty" sep:"none" placeholder:"TEXT" group:"Answer" help:"End the answer before TEXT. May be given several times."`
+	StopIDs           []int32  `json:"stop_ids,omitempty" name:"stop-ids" placeholder:"ID" group:"Answer" help:"End the answer at these tokens, too."`
+	MaxTime           float64  `json:"max_time,omitempty" placeholder:"SECONDS" group:"Answer" help:"End the answer when that long has passed. 0 is no limit."`
 	IgnoreEOS         bool     `json:"ignore_eos,omitempty" name:"ignore-eos" group:"Answer" help:"Go on after the model's end tokens, until --max-tokens or the end of the context."`
 }
+
+// maxSeconds bounds MaxTime: some thirty years.
+const maxSeconds = 1e9
 
 // Validate reports the first option out of range, before any model is opened.
 func (o *Options) Validate() error {
@@ -37,6 +43,9 @@ func (o *Options) Validate() error {
 	}
 	if o.MinTokens < 0 {
 		return fmt.Errorf("min tokens: want 0 or more, found %d", o.MinTokens)
+	}
+	if !(o.MaxTime >= 0 && o.MaxTime <= maxSeconds) {
+		return fmt.Errorf("max time: want 0 to %g seconds, found %g", maxSeconds, o.MaxTime)
 	}
 	if slices.Contains(o.Stop, "") {
 		return fmt.Errorf("stop: want a text, found an empty one")
@@ -75,7 +84,10 @@ func override[T any](p *T, value *T) {
 // Generate is what the library is asked for, given the model's own sampling.
 func (o *Options) Generate(defaults systemgemma.Sampling) systemgemma.GenerateOptions {
 	s := o.Sampling(defaults)
-	return systemgemma.GenerateOptions{Sampling: &s, MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, Stop: o.Stop, IgnoreEOS: o.IgnoreEOS}
+	return systemgemma.GenerateOptions{
+		Sampling: &s, MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, Stop: o.Stop, StopIDs: o.StopIDs, IgnoreEOS: o.IgnoreEOS,
+		MaxTime: time.Duration(o.MaxTime * float64(time.Second)),
+	}
 }
 
 // Unused names the options that change nothing because the temperature is 0. Nothing is ignored in silence.

@@ -120,8 +120,8 @@ func TestSettingsListAllOptions(t *testing.T) {
 			t.Errorf("settings lack %q:\n%s", want, text)
 		}
 	}
-	if got := strings.Count(text, "\n") + 1; got != 47 {
-		t.Errorf("%d options listed, want 47:\n%s", got, text)
+	if got := strings.Count(text, "\n") + 1; got != 49 {
+		t.Errorf("%d options listed, want 49:\n%s", got, text)
 	}
 }
 
