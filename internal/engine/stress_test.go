@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/systemgemma/systemgemma/internal/decode/beam"
+	"github.com/systemgemma/systemgemma/internal/decode/constrained"
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
 	"github.com/systemgemma/systemgemma/internal/decode/watermark"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
@@ -27,15 +29,39 @@ type job struct {
 	look      bool
 	cancelAt  int // cancel after that many tokens; 0: never
 	wait      time.Duration
-	scoreFrom int // not 0: score instead
+	scoreFrom int     // not 0: score instead
+	format    string  // a regular expression that holds the answer; empty: none
+	other     []int32 // guidance steers away from it; nil: none
+	beams     int     // not 0: search instead
+	adapter   int     // number of an adapter, from 1; 0: none
+	parts     *stressParts
 }
 
-func (j job) request(t testing.TB) *Request {
+// stressParts are what jobs of one test are made with.
+type stressParts struct {
+	tok      *tokenizer.Tokenizer
+	formats  *constrained.Cache
+	adapters map[*gemma2.Model][]*gemma2.AdapterSet // of each model; the first is none
+	parallel int                                    // sequences that run at a time
+}
+
+func (j job) adapters(e *Engine) *gemma2.AdapterSet { return j.parts.adapters[e.model][j.adapter] }
+
+func (j job) request(t testing.TB, e *Engine) *Request {
 	s, err := sampler.New(j.params)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Request{Prompt: j.prompt, Sampler: s, Stop: stops, MaxTokens: j.max, Priority: j.priority}
+	r := &Request{Prompt: j.prompt, Sampler: s, Stop: stops, MaxTokens: j.max, Priority: j.priority, Other: j.other, Adapters: j.adapters(e)}
+	if j.format != "" {
+		text, err := j.parts.formats.Start(context.Background(), constrained.Source{Regex: j.format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Sampler, err = constrained.New(s, text, j.parts.tok.AppendText, len(j.prompt), j.max); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if j.look {
 		r.Drafter = NewLookup(nil)
 	}
@@ -46,15 +72,18 @@ func (j job) request(t testing.TB) *Request {
 func (j job) run(t testing.TB, e *Engine) ([]Token, error) {
 	var got []Token
 	if j.scoreFrom > 0 {
-		err := e.Score(context.Background(), j.prompt, j.scoreFrom, nil, func(i int, logits []float32) error {
+		err := e.Score(context.Background(), j.prompt, j.scoreFrom, j.adapters(e), func(i int, logits []float32) error {
 			got = append(got, Token{ID: j.prompt[i], Logprob: float64(logits[j.prompt[i]]) - sampler.LogSumExp(logits)})
 			return nil
 		})
 		return got, err
 	}
+	if j.beams > 0 {
+		return j.search(t, e)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_, st, err := e.Generate(ctx, *j.request(t), func(tok Token) bool {
+	_, st, err := e.Generate(ctx, *j.request(t, e), func(tok Token) bool {
 		got = append(got, tok)
 		if len(got) == j.cancelAt {
 			cancel()
@@ -65,6 +94,49 @@ func (j job) run(t testing.TB, e *Engine) ([]Token, error) {
 		t.Errorf("%d tokens, statistics %+v", len(got), st)
 	}
 	return got, err
+}
+
+// search gives the tokens of all answers of a beam search.
+func (j job) search(t testing.TB, e *Engine) (got []Token, err error) {
+	first, err := sampler.New(j.params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := beam.New(beam.Options{Beams: j.beams, LengthPenalty: 1, MaxTokens: j.max, EOS: stops}, j.prompt, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := e.Submit(context.Background(), &Request{Prompt: j.prompt, Search: s, MaxTokens: j.max, Priority: j.priority, Adapters: j.adapters(e)})
+	if err != nil {
+		return nil, err
+	}
+	_, _, err = run.Wait()
+	for _, a := range s.Answers(j.beams) {
+		for i, id := range a.IDs {
+			got = append(got, Token{ID: id, Logprob: a.Logprobs[i]})
+		}
+	}
+	return got, err
+}
+
+// turn makes some jobs another kind of answer.
+func (p *stressParts) turn(r *rand.Rand, j *job) {
+	j.parts = p
+	if r.IntN(4) == 0 {
+		j.adapter = r.IntN(3)
+	}
+	switch kind := r.IntN(8); {
+	case kind == 0:
+		j.format, j.max = []string{"[a-z ]{1,12}", `[0-9]{4}-[0-9]{2}`, "(yes|no), because [a-z]+\\."}[r.IntN(3)], max(j.max, 40)
+		j.params.MinTokens, j.params.NoRepeatNgram, j.params.BadWords, j.params.Mirostat = 0, 0, nil, 0 // a ban may leave the format nothing
+	case kind == 1 && p.parallel > 1:
+		j.other = slices.Concat([]int32{2}, j.prompt[r.IntN(len(j.prompt)):])
+		j.params.Guided, j.params.GuidanceScale = true, 2*r.Float64()
+	case kind == 2:
+		j.beams = 1 + r.IntN(min(4, p.parallel))
+		j.params = sampler.Params{NoRepeatNgram: r.IntN(4), RepetitionPenalty: 1 + r.Float64()/4, Rules: sampler.Transformers}
+		j.max, j.cancelAt, j.scoreFrom = 1+j.max/4, 0, 0
+	}
 }
 
 // randomParams turns options on at random, above all those that remember tokens.
@@ -103,7 +175,8 @@ func randomParams(r *rand.Rand) sampler.Params {
 }
 
 // mix makes up to n random requests, of which some share a beginning.
-func mix(r *rand.Rand, tok *tokenizer.Tokenizer, n int) []job {
+func mix(r *rand.Rand, parts *stressParts, n int) []job {
+	tok := parts.tok
 	words := []string{"Talk like a pirate.", "You are terse.", "What is the capital of France?", "Tell me a story.", "What is 2 + 3?", "red red red red", "Hello!", "a b c a b c"}
 	system := ""
 	for range r.IntN(12) {
@@ -126,6 +199,7 @@ func mix(r *rand.Rand, tok *tokenizer.Tokenizer, n int) []job {
 		case 1:
 			j.scoreFrom = 1 + r.IntN(len(j.prompt)-1)
 		}
+		parts.turn(r, &j)
 		j.wait = time.Duration(r.IntN(2000)) * time.Microsecond
 		jobs[i] = j
 	}
@@ -146,8 +220,18 @@ func TestAnswersDoNotDependOnTheMix(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	alone, tok := miniWith(t, 0, Options{ContextLength: 512, Parallel: 1, PrefixBytes: -1})
+	alone, tok := miniWith(t, 0, Options{ContextLength: 512, Parallel: 4, PrefixBytes: -1})
 	base, _ := miniWith(t, 0, Options{ContextLength: 512})
+	parts := &stressParts{tok: tok, formats: constrained.NewCache(tok.Size(), func(id int32) string {
+		if tok.IsControl(id) {
+			return ""
+		}
+		return tok.Text(id)
+	}, stops)}
+	parts.adapters = map[*gemma2.Model][]*gemma2.AdapterSet{}
+	for _, e := range []*Engine{alone, base} {
+		parts.adapters[e.model] = []*gemma2.AdapterSet{nil, otherNorm(t, e, 1), otherNorm(t, e, 0.5)}
+	}
 	var e *Engine
 	for round := range rounds + batches {
 		n := 16
@@ -162,17 +246,18 @@ func TestAnswersDoNotDependOnTheMix(t *testing.T) {
 			if r.IntN(2) == 0 {
 				limit = base.pool.Need(512) * int64(1+r.IntN(3))
 			}
+			parts.parallel = []int{1, 3, 16, 64}[r.IntN(4)]
 			var err error
-			e, err = New(base.model, gemma2.NewPool(base.model.Config(), gemma2.KVF16, limit), Options{ContextLength: 512, Parallel: []int{1, 3, 16, 64}[r.IntN(4)],
+			e, err = New(base.model, gemma2.NewPool(base.model.Config(), gemma2.KVF16, limit), Options{ContextLength: 512, Parallel: parts.parallel,
 				StepTokens: []int{1, 7, 32, 128}[r.IntN(4)], PrefixBytes: []int64{-1, 0, 200_000}[r.IntN(3)]})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		jobs := mix(r, tok, n)
+		jobs := mix(r, parts, n)
 		if n == 64 {
 			for len(jobs) < 64 {
-				jobs = append(jobs, mix(r, tok, 64)...)
+				jobs = append(jobs, mix(r, parts, 64)...)
 			}
 			jobs = jobs[:64]
 		}
