@@ -137,25 +137,24 @@ func (e *Engine) settleSearch(g *group, now time.Time) {
 		main.run.end(ReasonLength, nil)
 		return
 	}
+	old := slices.Clone(g.members)
+	e.replace(g, slices.DeleteFunc(slices.Clone(old), func(s *sequence) bool { return !slices.Contains(from, slices.Index(old, s)) })) // their memory serves the others
 	next := make([]*sequence, len(from))
-	used := map[int]bool{}
 	for i, f := range from {
-		s := g.members[f]
-		if used[f] {
+		s := old[f]
+		if slices.Contains(from[:i], f) {
 			var err error
 			if s, err = e.branch(s); err != nil {
 				main.run.end("", err)
-				for _, b := range next[:i] {
-					if !slices.Contains(g.members, b) {
-						b.free()
-					}
-				}
-				return
+				break
 			}
+			e.replace(g, append(slices.Clone(g.members), s))
 		}
-		used[f] = true
 		s.first = first
 		next[i] = s
+	}
+	if main.ended() {
+		return
 	}
 	for i, s := range next {
 		s.all = append(s.all[:s.cache.Len():s.cache.Len()], tokens[i])
