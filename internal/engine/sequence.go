@@ -190,7 +190,9 @@ func (s *sequence) take(pos int, logits []float32) {
 		return // a row of the prompt, or one that was handled before the pass was repeated
 	}
 	if s.group != nil {
-		s.err = s.group.take(s, logits)
+		if err := s.group.take(s, logits); err != nil {
+			s.err = err // written only then: the other's goroutine may be sampling for this one
+		}
 		return
 	}
 	s.sample(logits)
