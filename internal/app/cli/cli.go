@@ -31,6 +31,7 @@ type commands struct {
 	Convert  convertCmd  `cmd:"" help:"Make a file of the product's own format: int8, 4 bits, floats."`
 	Compare  compareCmd  `cmd:"" help:"Tell how far one model is from another: KL divergence, agreement, perplexity, tensors."`
 	Pull     pullCmd     `cmd:"" help:"Get a model from a hub, and make it ready for this machine."`
+	Create   createCmd   `cmd:"" help:"Make a model of another one and a Modelfile: system prompt, parameters, adapters."`
 	List     listCmd     `cmd:"" help:"List the models of this machine."`
 	Copy     copyCmd     `cmd:"" name:"cp" help:"Give a model a second name."`
 	Remove   removeCmd   `cmd:"" name:"rm" help:"Remove models."`

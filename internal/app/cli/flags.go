@@ -118,6 +118,13 @@ func open[T any](ctx context.Context, env *Env, name string, o *systemgemma.Opti
 	if err != nil {
 		return none, err
 	}
+	if m.mode == "" {
+		carried, err := m.settings()
+		if err != nil {
+			return none, err
+		}
+		m.mode = carried.SystemMode
+	}
 	if m.mode != "" && (o == nil || o.SystemMode == "" && o.Template == "") {
 		with := systemgemma.Options{}
 		if o != nil {

@@ -44,13 +44,20 @@ func (l *lora) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// open opens the adapters for m. One of scale 0 is checked, and left out.
-func (f *loraFlags) open(ctx context.Context, env *Env, m *systemgemma.Model) ([]systemgemma.AdapterUse, error) {
-	if len(f.LoRA) == 0 {
+// open opens the adapters for m, those that it carries before those of the command line. One of scale 0 is checked, and left out.
+func (f *loraFlags) open(ctx context.Context, env *Env, m *systemgemma.Model, carried []string) ([]systemgemma.AdapterUse, error) {
+	if len(f.LoRA)+len(carried) == 0 {
 		return nil, nil
 	}
 	defer env.waiting("opening adapters").Stop()
 	return await(ctx, func() (uses []systemgemma.AdapterUse, err error) {
+		for _, path := range carried {
+			a, err := m.OpenAdapter(path)
+			if err != nil {
+				return nil, fmt.Errorf("the model's adapter: %w", err)
+			}
+			uses = append(uses, systemgemma.AdapterUse{Adapter: a, Scale: 1})
+		}
 		for _, l := range f.LoRA {
 			a, err := m.OpenAdapter(l.path)
 			if err != nil {

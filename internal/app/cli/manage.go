@@ -110,7 +110,20 @@ func (c *copyCmd) Run(ctx context.Context, env *Env) error {
 		o = *m.Origin
 	}
 	to := store.Path(name, models.FileName(name, typ, version))
-	if err := keep(ctx, store, name, to, o, func() error { return models.Place(ctx, m.Path, to) }); err != nil {
+	carried, err := store.Settings(m)
+	if err != nil {
+		return fmt.Errorf("cp: %w", err)
+	}
+	err = keep(ctx, store, name, to, o, func() error {
+		if _, err := os.Lstat(to); err == nil {
+			return fmt.Errorf("%s: %w", to, models.ErrExists)
+		}
+		if err := store.PutSettings(ctx, to, *carried); err != nil {
+			return err
+		}
+		return models.Place(ctx, m.Path, to)
+	})
+	if err != nil {
 		return fmt.Errorf("cp: %w", err)
 	}
 	return placed(env, store, to, c.JSON)
@@ -134,7 +147,7 @@ func keep(ctx context.Context, store models.Store, name, to string, o models.Ori
 
 // importCmd is `systemgemma import PATH`.
 type importCmd struct {
-	Path string `arg:"" help:"A .gguf file, which is copied as it is, or a folder with safetensors, which is converted."`
+	Path string `arg:"" help:"A .gguf file, which is copied as it is, a folder with safetensors, which is converted, or a model of Ollama's store (ollama://gemma2:2b)."`
 	Name string `placeholder:"NAME" help:"What to call it: NAME or OWNER/NAME. Default: the file's own name."`
 	Type string `placeholder:"TYPE" help:"Convert to this kind of weights (see convert --help). Default: w8a8 for folders, none for files."`
 	JSON bool   `name:"json" group:"Output" help:"Write the new model as JSON."`
@@ -149,6 +162,20 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 	path, err := filepath.Abs(c.Path)
 	if err != nil {
 		return err
+	}
+	carried, origin := &models.Settings{}, path
+	if _, err := os.Lstat(path); err != nil && strings.HasPrefix(c.Path, "ollama://") {
+		m, err := one(store, c.Path)
+		if err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
+		if carried, err = store.Settings(m); err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
+		path, origin = m.Path, m.Origin.Source
+		if c.Name == "" {
+			c.Name = filepath.Base(m.Name) + "-" + m.Type
+		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -175,8 +202,14 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 		}
 	}
 	to := store.Path(name, models.FileName(name, typ, models.Version("", time.Now())))
-	o := models.Origin{Source: path, Made: time.Now().UTC()}
+	o := models.Origin{Source: origin, Made: time.Now().UTC()}
 	err = keep(ctx, store, name, to, o, func() error {
+		if _, err := os.Lstat(to); err == nil {
+			return fmt.Errorf("%s: %w", to, models.ErrExists)
+		}
+		if err := store.PutSettings(ctx, to, *carried); err != nil {
+			return err
+		}
 		if c.Type == "" && !info.IsDir() {
 			return models.Copy(ctx, path, to)
 		}

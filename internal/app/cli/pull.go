@@ -22,10 +22,12 @@ import (
 
 // pullCmd is `systemgemma pull NAME`.
 type pullCmd struct {
-	Name          string `arg:"" help:"A short name (2b, 9b, 27b, with -pt for pre-trained ones), owner/name, owner/name@revision, owner/name/file.gguf, owner/name:Q8_0, or the address of a .gguf file."`
+	Name          string `arg:"" help:"A short name (2b, 9b, 27b, with -pt for pre-trained ones), owner/name, owner/name@revision, owner/name/file.gguf, owner/name:Q8_0, ollama://[host/][namespace/]model[:tag], or the address of a .gguf file."`
 	Type          string `placeholder:"TYPE" group:"Weights" help:"Kind of weights to convert to (see convert --help), or source: convert nothing. Default: w8a8 for safetensors; GGUF files stay as they are."`
 	KeepSource    bool   `group:"Weights" help:"Fetch the safetensors into the hub's cache and keep them there, with a quality report; else they are converted while they come."`
 	AcceptLicense bool   `name:"accept-license" help:"Accept the model's terms without a question. Read them first: https://ai.google.dev/gemma/terms"`
+	OllamaStore   bool   `name:"ollama-store" group:"Output" help:"Of a registry's model: keep it in Ollama's own store, where Ollama finds it too."`
+	Insecure      bool   `group:"Work" help:"Ask a registry by http instead of https."`
 	DryRun        bool   `group:"Output" help:"Show what would be fetched and made, and write nothing."`
 	LimitRate     string `placeholder:"SIZE" group:"Work" help:"Fetch at most so many bytes a second, such as 2MB."`
 	Threads       int    `placeholder:"N" group:"Work" help:"Threads that convert. 0 is all processors."`
@@ -42,6 +44,7 @@ Examples:
   systemgemma pull 2b
   systemgemma pull google/gemma-2-9b-it --type w4 --dry-run
   systemgemma pull owner/name-GGUF:Q8_0
+  systemgemma pull ollama://gemma2:2b
 `
 }
 
@@ -64,6 +67,12 @@ func (c *pullCmd) Run(ctx context.Context, env *Env) error {
 	}
 	t := &pullTeller{env: env, quiet: c.Quiet, json: c.JSON, begin: time.Now()}
 	defer t.stop()
+	if name.Kind == names.Ollama {
+		return c.registry(ctx, env, store, name.Ollama, rate, t)
+	}
+	if c.OllamaStore || c.Insecure {
+		return usagef("--ollama-store, --insecure: want a name such as ollama://gemma2:2b, found %s", c.Name)
+	}
 	p, err := newPuller(env, store, rate, t)
 	if err != nil {
 		return err
@@ -73,8 +82,6 @@ func (c *pullCmd) Run(ctx context.Context, env *Env) error {
 	switch name.Kind {
 	case names.Path:
 		return usagef("pull: %s is here already; systemgemma import %s makes it a model of the store", name.Target, name.Target)
-	case names.Ollama:
-		return usagef("pull: %s: registries of Ollama are not asked; its models on a hub can be pulled as owner/name:TYPE", c.Name)
 	case names.URL:
 		return c.url(ctx, env, p, name, t)
 	}

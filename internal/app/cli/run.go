@@ -63,6 +63,13 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err := offerPull(ctx, env, r.model); err != nil {
 		return err
 	}
+	carried, err := carriedBy(env, r.model)
+	if err != nil {
+		return err
+	}
+	if err := c.carry(env, carried, &r, o); err != nil {
+		return err
+	}
 	if err := warnMemory(env, r.model, o); err != nil {
 		return err
 	}
@@ -74,7 +81,7 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err := c.checkText(m); err != nil {
 		return err
 	}
-	if r.adapters, err = c.loraFlags.open(ctx, env, m); err != nil {
+	if r.adapters, err = c.loraFlags.open(ctx, env, m, carried.Adapters); err != nil {
 		return err
 	}
 	warnings := c.Unused(m.DefaultSampling())
@@ -123,6 +130,7 @@ func (c *runCmd) forecast(ctx context.Context, env *Env, after literal) error {
 type request struct {
 	model, system, prompt string
 	chat                  bool
+	seed                  []systemgemma.Message // of the model: conversations begin with them
 	adapters              []systemgemma.AdapterUse
 	format                *systemgemma.Format
 }
@@ -274,11 +282,11 @@ func (c *runCmd) options(m *systemgemma.Model, r request) *systemgemma.GenerateO
 
 // messages are the conversation that is to be answered.
 func (r *request) messages() []systemgemma.Message {
-	messages := []systemgemma.Message{{Role: "user", Content: r.prompt}}
+	var messages []systemgemma.Message
 	if r.system != "" {
-		messages = append([]systemgemma.Message{{Role: "system", Content: r.system}}, messages...)
+		messages = append(messages, systemgemma.Message{Role: "system", Content: r.system})
 	}
-	return messages
+	return append(append(messages, r.seed...), systemgemma.Message{Role: "user", Content: r.prompt})
 }
 
 // bare is the prompt when no template is used.
@@ -314,7 +322,7 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 		return err
 	}
 	s := chat.New(m, chat.Config{
-		Name: m.Info().Name, System: r.system, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters, Format: r.format,
+		Name: m.Info().Name, System: r.system, Seed: r.seed, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters, Format: r.format,
 	})
 	stop := make(chan struct{}, 1)
 	defer i.take(func() {

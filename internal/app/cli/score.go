@@ -59,7 +59,11 @@ func (c *scoreCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer m.Close()
-	adapters, err := c.loraFlags.open(ctx, env, m)
+	carried, err := carriedBy(env, c.Model)
+	if err != nil {
+		return err
+	}
+	adapters, err := c.loraFlags.open(ctx, env, m, carried.Adapters)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/modelfile"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 )
 
@@ -17,12 +18,16 @@ import (
 type showCmd struct {
 	Name string `arg:"" optional:"" help:"The model; the same as -m."`
 	modelFlag
-	Tensors bool `group:"Output" help:"List all tensors."`
-	JSON    bool `name:"json" group:"Output" help:"Write one JSON object with all there is."`
+	Modelfile bool `group:"Output" help:"Write the model as a Modelfile, which create takes again."`
+	Tensors   bool `group:"Output" help:"List all tensors."`
+	JSON      bool `name:"json" group:"Output" help:"Write one JSON object with all there is."`
 }
 
 // Run describes a model.
 func (c *showCmd) Run(ctx context.Context, env *Env) error {
+	if c.Modelfile && (c.JSON || c.Tensors) {
+		return usagef("--modelfile: want no --json and no --tensors beside it")
+	}
 	if c.JSON && c.Tensors {
 		return usagef("--tensors: want no --json beside it, which lists them anyway")
 	}
@@ -32,6 +37,9 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 	case c.Name != "":
 		c.Model = c.Name
 	}
+	if c.Modelfile {
+		return c.modelfile(env)
+	}
 	i, err := open(ctx, env, c.Model, nil, systemgemma.Describe)
 	if err != nil {
 		return err
@@ -40,16 +48,22 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	carried, err := m.settings()
+	if err != nil {
+		return err
+	}
 	if c.JSON {
 		return writeJSON(env, struct {
 			systemgemma.Info
-			Stored  *models.Model   `json:"stored,omitempty"`
-			Licence *models.Licence `json:"accepted_terms,omitempty"`
-		}{i, m.model, m.licence()})
+			Stored  *models.Model    `json:"stored,omitempty"`
+			Licence *models.Licence  `json:"accepted_terms,omitempty"`
+			Carries *models.Settings `json:"carries,omitempty"`
+		}{i, m.model, m.licence(), nonzero(carried)})
 	}
 	var b strings.Builder
 	showModel(&b, &i)
 	showStored(&b, env, &m)
+	showSettings(&b, carried)
 	showText(&b, &i)
 	showMetadata(&b, &i)
 	if i.Quality != nil {
@@ -63,6 +77,37 @@ func (c *showCmd) Run(ctx context.Context, env *Env) error {
 		showTensors(&b, i.Tensors)
 	}
 	return write(env.Stdout, b.String())
+}
+
+func nonzero(s *models.Settings) *models.Settings {
+	if s.IsZero() {
+		return nil
+	}
+	return s
+}
+
+// modelfile writes what create takes.
+func (c *showCmd) modelfile(env *Env) error {
+	m, err := resolve(env, c.Model)
+	if err != nil {
+		return err
+	}
+	s, err := m.settings()
+	if err != nil {
+		return err
+	}
+	from := m.path
+	if from == "" {
+		from = systemgemma.Mini
+	}
+	f := s.Modelfile(from)
+	if f.Template == "" && s.SystemMode != "" {
+		f.Template, _ = modelfile.GoTemplate(s.SystemMode)
+	}
+	if err := f.Check(); err != nil {
+		return fmt.Errorf("show: %w", err)
+	}
+	return write(env.Stdout, f.String())
 }
 
 // licence is the acceptance of the model's terms, nil if there is none.

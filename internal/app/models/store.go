@@ -19,6 +19,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
+	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 )
 
 // System is the folder of the service, whose models all users may run.
@@ -29,9 +30,12 @@ const System = "/var/lib/systemgemma"
 //	models/OWNER/NAME/NAME-PLATFORM-TYPE-COMMIT8.gguf   the models; local-DATE stands for a commit where there is none
 //	state/                                              last use, origins, checked files, licences
 //	locks/                                              one lock per model; a file that nobody holds is no obstacle
+//
+// Beside a model NAME.gguf may lie NAME.settings.json and NAME.adapters: see Settings.
 type Store struct {
 	Home   string
 	Others []string
+	Ollama []ollamastore.Store // Ollama's own stores, whose Gemma 2 models are run where they lie
 }
 
 // Locate finds the store by the environment: $SYSTEMGEMMA_HOME, else the user's data folder; then the system's.
@@ -58,6 +62,14 @@ func Locate(getenv func(string) string) (Store, error) {
 	if home != System {
 		s.Others = []string{System}
 	}
+	if o := ollamastore.Locate(getenv); o.Dir != "" {
+		s.Ollama = append(s.Ollama, o)
+	}
+	if getenv("OLLAMA_MODELS") == "" {
+		for _, dir := range ollamastore.System {
+			s.Ollama = append(s.Ollama, ollamastore.Store{Dir: dir})
+		}
+	}
 	return s, nil
 }
 
@@ -73,10 +85,16 @@ type Model struct {
 	Used     time.Time `json:"used,omitzero"`    // last opened; zero: never
 	ReadOnly bool      `json:"read_only"`        // of another store, not this user's
 	Origin   *Origin   `json:"origin,omitempty"` // nil: not known
+
+	Ollama *ollamastore.Model `json:"-"` // of an Ollama store; else nil
+	store  ollamastore.Store  // that store
 }
 
 // ID is the shortest text that names this file and no other: OWNER/NAME:TYPE-COMMIT8.
 func (m *Model) ID() string {
+	if m.Ollama != nil {
+		return ollamaScheme + m.Ollama.Name.String()
+	}
 	id := m.Name
 	if m.Type != "" {
 		id += ":" + m.Type + "-" + m.Commit
@@ -149,6 +167,11 @@ func (s Store) List() ([]Model, error) {
 			all = append(all, m)
 		}
 	}
+	ollama, err := s.listOllama()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, ollama...)
 	slices.SortStableFunc(all, func(a, b Model) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), b.Changed.Compare(a.Changed), cmp.Compare(a.Path, b.Path))
 	})
@@ -180,7 +203,11 @@ func (s Store) Find(name string) ([]Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return find(all, name)
+	found, err := find(all, name)
+	if errors.Is(err, ErrNotFound) {
+		err = errors.Join(s.otherFamily(name), err)
+	}
+	return found, err
 }
 
 func find(all []Model, name string) ([]Model, error) {
@@ -196,9 +223,15 @@ func find(all []Model, name string) ([]Model, error) {
 	}
 	var found []Model
 	owners := map[string]bool{}
+	registry, err := names.ParseOllama(name)
+	ollama := err == nil && strings.HasPrefix(name, ollamaScheme)
 	for _, m := range all {
 		if own := filepath.Base(m.Path); own != want && own != want+".gguf" {
 			switch {
+			case ollama:
+				if !m.from(registry) {
+					continue
+				}
 			case base != m.Name && base != filepath.Base(m.Name),
 				typ != "" && !strings.EqualFold(typ, m.Type) && !strings.EqualFold(typ, m.Type+"-"+m.Commit),
 				file != "" && (m.Origin == nil || m.Origin.File != file),
@@ -267,6 +300,9 @@ func (s Store) Lock(ctx context.Context, name string, waiting func(holder string
 
 // Remove deletes a model and what is remembered of it, under its lock.
 func (s Store) Remove(ctx context.Context, m *Model) error {
+	if m.Ollama != nil {
+		return m.store.Remove(m.Ollama.Name)
+	}
 	if m.ReadOnly {
 		return fmt.Errorf("%s belongs to the system: only its owner may remove it", m.Path)
 	}
@@ -276,6 +312,9 @@ func (s Store) Remove(ctx context.Context, m *Model) error {
 	}
 	defer unlock()
 	if err := os.Remove(m.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := s.removeSettings(m.Path); err != nil {
 		return err
 	}
 	s.forget(m.Path)

@@ -8,6 +8,7 @@ package registry
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -117,29 +118,52 @@ func (c *Client) do(ctx context.Context, r wire.Request) (*http.Response, error)
 	return nil, c.explain(err)
 }
 
-// Manifest asks what a model is made of.
-func (c *Client) Manifest(ctx context.Context) (*ollamastore.Manifest, error) {
+// Manifest asks what a model is made of. The digest is that of the manifest as it came, in hexadecimal.
+func (c *Client) Manifest(ctx context.Context) (m *ollamastore.Manifest, digest string, err error) {
 	u := c.path("manifests", c.Name.Tag)
 	resp, err := c.do(ctx, wire.Request{URL: u, Header: http.Header{"Accept": {ollamastore.ManifestType}}})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
 	if t := resp.Header.Get("Content-Type"); strings.HasPrefix(t, "text/html") {
-		return nil, c.strange(u, "a web page (%s) where a manifest was expected", t)
+		return nil, "", c.strange(u, "a web page (%s) where a manifest was expected", t)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, ollamastore.MaxManifest+1))
 	if err != nil {
-		return nil, c.strange(u, "the manifest broke off after %d bytes: %w", len(text), err)
+		return nil, "", c.strange(u, "the manifest broke off after %d bytes: %w", len(text), err)
 	}
-	m, err := ollamastore.ParseManifest(text)
-	if err != nil {
-		return nil, c.strange(u, "%w", err)
+	if m, err = ollamastore.ParseManifest(text); err != nil {
+		return nil, "", c.strange(u, "%w", err)
 	}
 	if len(m.Layers) == 0 {
-		return nil, c.strange(u, "a manifest without layers")
+		return nil, "", c.strange(u, "a manifest without layers")
 	}
-	return m, nil
+	return m, fmt.Sprintf("%x", sha256.Sum256(text)), nil
+}
+
+// Text fetches a small layer into memory, checked.
+func (c *Client) Text(ctx context.Context, l ollamastore.Layer) (string, error) {
+	if err := l.Digest.Check(); err != nil {
+		return "", err
+	}
+	u := c.blobURL(l.Digest)
+	resp, err := c.do(ctx, wire.Request{URL: u, Retry: true})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(resp.Body, ollamastore.MaxText+1))
+	if err != nil {
+		return "", c.strange(u, "the %s layer broke off after %d bytes: %w", l.Kind(), len(text), err)
+	}
+	if len(text) > ollamastore.MaxText {
+		return "", c.strange(u, "a %s layer of more than %d MiB", l.Kind(), ollamastore.MaxText>>20)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(text)); got != l.Digest.Hex() {
+		return "", &ollamastore.MismatchError{Want: l.Digest, Got: ollamastore.Digest("sha256:" + got)}
+	}
+	return string(text), nil
 }
 
 func (c *Client) strange(u *url.URL, format string, args ...any) error {

@@ -33,7 +33,7 @@ func Missing(m *ollamastore.Manifest, s ollamastore.Store) (missing []ollamastor
 // Pull brings a model into an Ollama store: every blob that is not there and right, then the manifest. What Ollama itself left
 // unfinished is gone on with, and what we leave unfinished Ollama can go on with.
 func (c *Client) Pull(ctx context.Context, s ollamastore.Store) (*ollamastore.Manifest, error) {
-	m, err := c.Manifest(ctx)
+	m, _, err := c.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,7 @@ func (c *Client) blob(ctx context.Context, l ollamastore.Layer, path string, siz
 	case ok:
 		return nil
 	}
-	u := c.path("blobs", string(l.Digest))
-	u.RawPath = u.Path // the colon of a digest is not escaped
+	u := c.blobURL(l.Digest)
 	if *size < 0 {
 		if *size, err = c.size(ctx, u); err != nil {
 			return err

@@ -25,6 +25,7 @@ type Model interface {
 type Config struct {
 	Name       string // of the model, for people
 	System     string
+	Seed       []systemgemma.Message // messages that the conversation begins with, before the first input
 	SystemMode SystemMode
 	Options    Options
 	Stats      bool // show speed after each answer
@@ -38,6 +39,7 @@ type Session struct {
 	model    Model
 	name     string
 	system   string
+	seed     []systemgemma.Message
 	settings settings
 	adapters []systemgemma.AdapterUse
 	format   *systemgemma.Format
@@ -54,7 +56,7 @@ type exchange struct{ user, assistant string }
 // New begins a chat.
 func New(m Model, c Config) *Session {
 	return &Session{
-		model: m, name: c.Name, system: c.System, stats: c.Stats, adapters: c.Adapters, format: c.Format,
+		model: m, name: c.Name, system: c.System, seed: c.Seed, stats: c.Stats, adapters: c.Adapters, format: c.Format,
 		settings: settings{Options: c.Options, SystemMode: c.SystemMode},
 	}
 }
@@ -98,6 +100,7 @@ func (s *Session) messages() []systemgemma.Message {
 	if s.system != "" {
 		list = append(list, systemgemma.Message{Role: "system", Content: s.system})
 	}
+	list = append(list, s.seed...)
 	for _, x := range s.done {
 		list = append(list, systemgemma.Message{Role: "user", Content: x.user}, systemgemma.Message{Role: "assistant", Content: x.assistant})
 	}

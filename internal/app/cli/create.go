@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/hub/names"
+	"github.com/systemgemma/systemgemma/internal/app/modelfile"
+	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
+)
+
+// createCmd is `systemgemma create NAME`.
+type createCmd struct {
+	Name        string `arg:"" help:"What to call it: NAME or OWNER/NAME; with --ollama-store a name as Ollama has it."`
+	File        string `short:"f" placeholder:"FILE" default:"Modelfile" help:"The Modelfile: FROM, SYSTEM, PARAMETER, TEMPLATE, ADAPTER, MESSAGE, LICENSE. Paths in it begin at its folder."`
+	Force       bool   `help:"Replace a model of that name that was made today."`
+	OllamaStore bool   `name:"ollama-store" group:"Output" help:"Make it in Ollama's own store."`
+	JSON        bool   `name:"json" group:"Output" help:"Write the new model as JSON."`
+}
+
+// Help is the end of the help text.
+func (*createCmd) Help() string {
+	return `The weights are shared with the model of FROM where the file system can. docs/models.md has the commands of a Modelfile.
+
+Examples:
+
+  systemgemma create pirate -f Modelfile
+  systemgemma run pirate "What is the capital of France?"
+  systemgemma show pirate --modelfile
+`
+}
+
+// Run makes a model from a Modelfile.
+func (c *createCmd) Run(ctx context.Context, env *Env) error {
+	text, err := readFile(c.File, modelfile.MaxBytes)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	f, err := modelfile.Parse(text)
+	if err != nil {
+		return fmt.Errorf("create: %s: %w", c.File, err)
+	}
+	store, err := env.store()
+	if err != nil {
+		return err
+	}
+	from, settings, err := c.source(env, store, f)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if c.OllamaStore {
+		return c.inOllama(env, from, settings)
+	}
+	name, err := localName(c.Name)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	described, err := systemgemma.Describe(from.path, nil)
+	if err != nil {
+		return fmt.Errorf("create: FROM %s: %w", f.From, err)
+	}
+	convert, typ := false, described.Metadata["systemgemma.provenance.type"]
+	if info, err := os.Stat(from.path); from.path == systemgemma.Mini || err == nil && info.IsDir() {
+		convert, typ = true, systemgemma.DefaultType
+	}
+	if typ == "" {
+		typ = "gguf"
+	}
+	to := store.Path(name, models.FileName(name, typ, models.Version("", time.Now())))
+	o := models.Origin{Source: f.From, Made: time.Now().UTC().Truncate(time.Second)}
+	err = keep(ctx, store, name, to, o, func() error {
+		if _, err := os.Lstat(to); err == nil {
+			if !c.Force {
+				return fmt.Errorf("%s: %w; --force replaces it", to, models.ErrExists)
+			}
+			if err := os.Remove(to); err != nil {
+				return err
+			}
+		}
+		if err := store.PutSettings(ctx, to, *settings); err != nil {
+			return err
+		}
+		if !convert {
+			return models.Place(ctx, from.path, to)
+		}
+		p := newConvertProgress(env, f.From)
+		defer p.status.Stop()
+		_, err := systemgemma.Convert(ctx, from.path, &systemgemma.ConvertOptions{
+			Output: to, Types: []string{typ}, Progress: p.tell, Warn: func(text string) { _ = warn(env, []string{text}) },
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	return placed(env, store, to, c.JSON)
+}
+
+// source finds the model of FROM, and what the new one carries: what that carries, and what the Modelfile says otherwise.
+func (c *createCmd) source(env *Env, store models.Store, f *modelfile.File) (found, *models.Settings, error) {
+	dir := filepath.Dir(c.File)
+	path := func(p string) string {
+		if home := env.getenv("HOME"); strings.HasPrefix(p, "~/") && home != "" {
+			return filepath.Join(home, p[2:])
+		}
+		if filepath.IsAbs(p) {
+			return p
+		}
+		return filepath.Join(dir, p)
+	}
+	var from found
+	if at := path(f.From); f.From != systemgemma.Mini && exists(at) {
+		abs, err := filepath.Abs(at)
+		if err != nil {
+			return from, nil, err
+		}
+		from = found{path: abs, store: store}
+	} else {
+		var err error
+		if from, err = resolve(env, f.From); err != nil {
+			return from, nil, fmt.Errorf("FROM: %w", err)
+		}
+	}
+	s := &models.Settings{}
+	if from.model != nil {
+		var err error
+		if s, err = from.store.Settings(from.model); err != nil {
+			return from, nil, err
+		}
+	}
+	if s.SystemMode == "" {
+		s.SystemMode = from.mode
+	}
+	s.From = f.From
+	if f.System != "" {
+		s.System = f.System
+	}
+	if f.Template != "" {
+		mode, err := modelfile.Mode(f.Template)
+		if err != nil {
+			return from, nil, err
+		}
+		s.SystemMode, s.Template, s.Unknown = mode, f.Template, ""
+	}
+	for _, p := range f.Parameters.List() {
+		if p[0] == "stop" {
+			s.Parameters.Stop = nil // those of the Modelfile count, all of them
+		}
+	}
+	for _, p := range f.Parameters.List() {
+		if err := s.Parameters.Set(p[0], p[1]); err != nil {
+			return from, nil, err
+		}
+	}
+	if f.Messages != nil {
+		s.Messages = f.Messages
+	}
+	if f.Licenses != nil {
+		s.Licenses = f.Licenses
+	}
+	for _, a := range f.Adapters {
+		at := path(a)
+		if _, err := os.Stat(at); err != nil {
+			return from, nil, fmt.Errorf("ADAPTER: %w", err)
+		}
+		s.Adapters = append(s.Adapters, at)
+	}
+	return from, s, nil
+}
+
+// inOllama makes the model in Ollama's own store.
+func (c *createCmd) inOllama(env *Env, from found, s *models.Settings) error {
+	store, err := env.ollamaStore()
+	if err != nil {
+		return err
+	}
+	n, err := names.ParseOllama(c.Name)
+	if err != nil {
+		return usageError{err}
+	}
+	if info, err := os.Stat(from.path); err != nil || info.IsDir() {
+		return fmt.Errorf("create: FROM %s: want a GGUF file for Ollama's store; systemgemma convert --to gguf makes one", s.From)
+	}
+	d, err := draft(from.path, s)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if d.Model, err = putModel(store, from.path); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	for _, a := range s.Adapters {
+		info, err := os.Stat(a)
+		if err == nil && info.IsDir() {
+			err = errors.New("want a GGUF file for Ollama's store")
+		}
+		if err != nil {
+			return fmt.Errorf("create: adapter %s: %w", a, err)
+		}
+		l, err := putModel(store, a)
+		if err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+		d.Adapters = append(d.Adapters, l)
+	}
+	d.Overwrite = c.Force
+	m, err := store.Create(n, *d)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if c.JSON {
+		return writeJSON(env, m)
+	}
+	return write(env.Stdout, fmt.Sprintf("ollama://%s, %s: %s\n", n, size(m.Bytes()), homePath(env, store.ManifestPath(n))))
+}
+
+// draft describes a model as a registry's: texts and facts, without the large layers.
+func draft(path string, s *models.Settings) (*ollamastore.Draft, error) {
+	info, err := systemgemma.Describe(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if info.Config == nil {
+		return nil, fmt.Errorf("%s: want a whole model", path)
+	}
+	d := &ollamastore.Draft{
+		Family: "gemma2", Size: people(info.Parameters), FileType: fileType(&info), System: s.System, Template: s.Template, Licenses: s.Licenses,
+	}
+	if info.Format != "gguf" {
+		return nil, fmt.Errorf("%s is of a format that only this program reads; systemgemma convert --to gguf makes one for others", path)
+	}
+	if d.Template == "" {
+		d.Template = s.Unknown
+	}
+	if d.Template == "" {
+		mode := s.SystemMode
+		if mode == "" {
+			mode = info.SystemMode
+		}
+		text, ok := modelfile.GoTemplate(mode)
+		if !ok {
+			return nil, fmt.Errorf("system mode %s has no template that Ollama could use; want TEMPLATE in the Modelfile", mode)
+		}
+		d.Template = text
+	}
+	if !s.Parameters.IsZero() {
+		text, err := json.Marshal(s.Parameters)
+		if err != nil {
+			return nil, err
+		}
+		values := map[string]any{}
+		if err := json.Unmarshal(text, &values); err != nil {
+			return nil, err
+		}
+		d.Params = values
+	}
+	if s.Messages != nil {
+		d.Messages = s.Messages
+	}
+	return d, nil
+}
+
+// people is a number of parameters as Ollama shows it: 2.6B, 137M, 256.
+func people(n int64) string {
+	switch {
+	case n >= 1e9:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/1e9), ".0") + "B"
+	case n >= 1e6:
+		return fmt.Sprintf("%.0fM", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.0fK", float64(n)/1e3)
+	}
+	return fmt.Sprint(n)
+}
+
+// fileType is the kind that most of a file's bytes have.
+func fileType(i *systemgemma.Info) string {
+	bytes := map[string]int64{}
+	best := "unknown"
+	for _, t := range i.Tensors {
+		bytes[t.Type] += t.Bytes
+		if bytes[t.Type] > bytes[best] {
+			best = t.Type
+		}
+	}
+	return best
+}
