@@ -1,5 +1,5 @@
-// Package hub owns getting models from a Hugging Face hub: what a repository holds, its files into the hub cache or a folder, and
-// what to make of an answer that is no file.
+// Package hub owns getting models from a Hugging Face hub and bringing them there: what a repository holds, its files into the hub cache
+// or a folder, commits with large files, and what to make of an answer that is no file.
 //
 // Names are package names, the environment settings, one request wire, the cache's layout hfcache, the bytes download. It must
 // not know what is in a file, how a command talks to its user, nor of other registries.
@@ -36,6 +36,7 @@ type Options struct {
 	Large     int64
 	Segment   int64
 	Free      func(string) (int64, error) // download.Options.Free
+	Uploads   string                      // folder that remembers interrupted uploads of large files; "": none is remembered
 }
 
 // Verified remembers which files were found to have the right hash, so that a large one is read once. A file counts as the same

@@ -121,9 +121,6 @@ func init() {
 		"the command line is not this package's: the same sets, not the text": {
 			"cache.cli.*": {},
 		},
-		"pushing is not this package's": {
-			"xet.upload_enabled": {kind: "unknown call"},
-		},
 	} {
 		for name, e := range cases {
 			e.why = why

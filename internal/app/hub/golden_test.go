@@ -53,8 +53,6 @@ func kindOf(err error) string {
 		return "hash"
 	case errors.As(err, &size):
 		return "size"
-	case errors.Is(err, errUnknownCall):
-		return "unknown call"
 	case errors.As(err, &layout):
 		return "layout"
 	case errors.Is(err, fs.ErrNotExist):
@@ -226,6 +224,9 @@ func TestGoldenReplay(t *testing.T) {
 	used := map[string]bool{}
 	for _, part := range []string{"info", "download", "errors", "resume", "names", "snapshot", "settings", "cache", "xet"} {
 		for c := range golden.Lines[recordedCase](t, filepath.Join(dir, part+".jsonl.gz")) {
+			if c.Name == "xet.upload_enabled" {
+				continue // of TestGoldenUploads
+			}
 			n++
 			t.Run(c.Name, func(t *testing.T) {
 				if pattern, e := exceptionOf(c.Name); e != nil {

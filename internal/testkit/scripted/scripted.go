@@ -7,6 +7,7 @@ package scripted
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -81,7 +82,16 @@ type Request struct {
 	Host, Method, Path, Query string
 	Headers                   map[string]string
 	Body                      string
+	SHA256                    string `json:"body_sha256"` // of a recorded body that is not text
 	Rule                      *int
+}
+
+// BodySum is the hash of a body: recorded, or, of one that came, computed.
+func (r Request) BodySum(came bool) string {
+	if !came && r.SHA256 != "" {
+		return r.SHA256
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(r.Body)))
 }
 
 // Line is what of a request counts.
