@@ -73,6 +73,42 @@ func writeCard(path string, r *systemgemma.ConvertResult) error {
 	return wholefile.Write(path, 0o666, func(w io.Writer) error { return card.Execute(w, &d) })
 }
 
+// storedCard writes the README of one file of the product's own format, called name there, from what it says about itself.
+func storedCard(w io.Writer, name, path string, info *systemgemma.Info) error {
+	var d cardData
+	d.describe(info)
+	f := systemgemma.ConvertedFile{
+		Path: path, Type: info.Metadata["systemgemma.provenance.type"], Bytes: info.Bytes, WeightBytes: info.Bytes, Quality: info.Quality,
+	}
+	if stat, err := os.Stat(path); err == nil {
+		f.Bytes = stat.Size()
+	}
+	if c := info.Config; c != nil {
+		f.Context, f.KVBytes = c.MaxPositions, kvBytes(c)
+	}
+	x, err := newCardFile(f)
+	if err != nil {
+		return err
+	}
+	x.Base = name
+	d.Tags = append(d.Tags, f.Type)
+	d.Rounded, d.Measured = f.WeightBytes < 2*info.Parameters, f.Quality != nil
+	d.Files = []cardFile{x}
+	return card.Execute(w, &d)
+}
+
+// kvBytes is what keys and values of a full context take as float16: sliding layers keep their window only.
+func kvBytes(c *systemgemma.Config) (n int64) {
+	for _, kind := range c.LayerTypes {
+		positions := c.MaxPositions
+		if kind != "full_attention" {
+			positions = min(positions, c.SlidingWindow)
+		}
+		n += int64(positions) * int64(c.NumKVHeads) * int64(c.HeadDim) * 2 * 2
+	}
+	return n
+}
+
 var (
 	hubID     = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 	gemmaName = regexp.MustCompile(`^gemma-2-(2b|9b|27b)(-it)?$`) // what Google's folders on the Hub are called

@@ -32,6 +32,7 @@ type commands struct {
 	Compare  compareCmd  `cmd:"" help:"Tell how far one model is from another: KL divergence, agreement, perplexity, tensors."`
 	Pull     pullCmd     `cmd:"" help:"Get a model from a hub, and make it ready for this machine."`
 	Create   createCmd   `cmd:"" help:"Make a model of another one and a Modelfile: system prompt, parameters, adapters."`
+	Push     pushCmd     `cmd:"" help:"Bring a model to a hub or an Ollama registry."`
 	List     listCmd     `cmd:"" help:"List the models of this machine."`
 	Copy     copyCmd     `cmd:"" name:"cp" help:"Give a model a second name."`
 	Remove   removeCmd   `cmd:"" name:"rm" help:"Remove models."`

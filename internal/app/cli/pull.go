@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -121,7 +123,7 @@ func newPuller(env *Env, store models.Store, rate int64, t *pullTeller) (*pull.P
 		return nil, err
 	}
 	client, err := hub.New(s, hub.Options{
-		Version: newVersionReport(env.Build).Version, Rate: rate, Report: t.fetching, Verified: models.Verified{Store: store}, Notice: func(text string) { t.notice("%s", text) },
+		Version: newVersionReport(env.Build).Version, Rate: rate, Report: t.fetching, Uploads: filepath.Join(store.Home, "state", "uploads"), Verified: models.Verified{Store: store}, Notice: func(text string) { t.notice("%s", text) },
 		Waiting: func(wait time.Duration, why error) { t.notice("%v; trying again in %s", why, wait) },
 	})
 	if err != nil {
@@ -193,6 +195,7 @@ type pullTeller struct {
 	env         *Env
 	quiet, json bool
 	begin       time.Time
+	verb        string // what is done with files, default fetching
 
 	mu     sync.Mutex
 	status *terminal.Status // guarded by mu
@@ -264,7 +267,7 @@ func (t *pullTeller) fetching(p download.Progress) {
 		before, t.first[p.Name], t.begin = p.Done, p.Done, time.Now()
 	}
 	t.mu.Unlock()
-	t.show("fetching", p.Name, p.Done, p.Total, before)
+	t.show(cmp.Or(t.verb, "fetching"), p.Name, p.Done, p.Total, before)
 }
 
 func (t *pullTeller) converting(p systemgemma.ConvertProgress) {

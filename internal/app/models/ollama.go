@@ -88,3 +88,6 @@ func (s Store) otherFamily(name string) error {
 	}
 	return nil
 }
+
+// OllamaStore is the store of a model whose Ollama is not nil.
+func (m *Model) OllamaStore() ollamastore.Store { return m.store }

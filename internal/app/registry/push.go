@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/download"
@@ -18,7 +17,7 @@ import (
 
 // Source gives the blobs of a model. An ollamastore.Store is one.
 type Source interface {
-	Open(l ollamastore.Layer) (*os.File, int64, error)
+	Open(l ollamastore.Layer) (ollamastore.Blob, int64, error)
 }
 
 // Sizes of the parts of an upload: a 16th of the blob, within these.
@@ -153,7 +152,7 @@ const answerLimit = 2 * time.Minute
 type piece struct {
 	c          *Client
 	name       string
-	f          *os.File
+	f          ollamastore.Blob
 	from, size int64
 	total      int64
 }

@@ -1,9 +1,12 @@
 package ollamastore
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 )
@@ -31,48 +34,8 @@ func (s Store) Create(n names.OllamaName, d Draft) (*Manifest, error) {
 	if _, err := os.Lstat(s.ManifestPath(n)); err == nil && !d.Overwrite {
 		return nil, fmt.Errorf("%s: %w", n, ErrExists)
 	}
-	m := &Manifest{SchemaVersion: 2, MediaType: ManifestType}
-	d.Model.MediaType = ModelType
-	m.Layers = append(m.Layers, d.Model)
-	for _, a := range d.Adapters {
-		a.MediaType = AdapterType
-		m.Layers = append(m.Layers, a)
-	}
-	text := func(mediaType, t string) error {
-		if t == "" {
-			return nil
-		}
-		l, err := s.PutText(mediaType, t)
-		m.Layers = append(m.Layers, l)
-		return err
-	}
-	value := func(mediaType string, v any) error {
-		if v == nil {
-			return nil
-		}
-		l, err := s.PutJSON(mediaType, v)
-		m.Layers = append(m.Layers, l)
-		return err
-	}
-	if err := text(TemplateType, d.Template); err != nil {
-		return nil, err
-	}
-	if err := text(SystemType, d.System); err != nil {
-		return nil, err
-	}
-	for _, l := range d.Licenses {
-		if err := text(LicenseType, l); err != nil {
-			return nil, err
-		}
-	}
-	if err := value(ParamsType, d.Params); err != nil {
-		return nil, err
-	}
-	if err := value(MessagesType, d.Messages); err != nil {
-		return nil, err
-	}
-	var err error
-	if m.Config, err = s.PutJSON(ConfigType, NewConfig(d, m.Layers)); err != nil {
+	m, err := d.Assemble(func(text string) (Layer, error) { return s.PutBlob(strings.NewReader(text), "") })
+	if err != nil {
 		return nil, err
 	}
 	encoded, err := m.Encode()
@@ -82,8 +45,54 @@ func (s Store) Create(n names.OllamaName, d Draft) (*Manifest, error) {
 	return m, s.putManifest(n, append(encoded, '\n')) // with a line end where a pull has none, as Ollama does it
 }
 
-// NewConfig is the config of a model of these layers.
-func NewConfig(d Draft, layers []Layer) Config {
+// Assemble is the manifest of a draft. put stores a text and tells its digest and size.
+func (d *Draft) Assemble(put func(text string) (Layer, error)) (*Manifest, error) {
+	m := &Manifest{SchemaVersion: 2, MediaType: ManifestType}
+	d.Model.MediaType = ModelType
+	m.Layers = append(m.Layers, d.Model)
+	for _, a := range d.Adapters {
+		a.MediaType = AdapterType
+		m.Layers = append(m.Layers, a)
+	}
+	text := func(mediaType, t string) (l Layer, err error) {
+		l, err = put(t)
+		l.MediaType = mediaType
+		return l, err
+	}
+	value := func(mediaType string, v any) (Layer, error) {
+		var b bytes.Buffer
+		if err := json.NewEncoder(&b).Encode(v); err != nil {
+			return Layer{}, err
+		}
+		return text(mediaType, b.String())
+	}
+	add := func(l Layer, err error) error {
+		m.Layers = append(m.Layers, l)
+		return err
+	}
+	var errs []error
+	if d.Template != "" {
+		errs = append(errs, add(text(TemplateType, d.Template)))
+	}
+	if d.System != "" {
+		errs = append(errs, add(text(SystemType, d.System)))
+	}
+	for _, l := range d.Licenses {
+		errs = append(errs, add(text(LicenseType, l)))
+	}
+	if d.Params != nil {
+		errs = append(errs, add(value(ParamsType, d.Params)))
+	}
+	if d.Messages != nil {
+		errs = append(errs, add(value(MessagesType, d.Messages)))
+	}
+	config, err := value(ConfigType, newConfig(d, m.Layers))
+	m.Config = config
+	return m, errors.Join(append(errs, err)...)
+}
+
+// newConfig is the config of a model of these layers.
+func newConfig(d *Draft, layers []Layer) Config {
 	c := Config{
 		ModelFormat: "gguf", ModelFamily: d.Family, ModelFamilies: []string{d.Family}, ModelType: d.Size, FileType: d.FileType,
 		Architecture: "amd64", OS: "linux", RootFS: RootFS{Type: "layers"},

@@ -5,7 +5,6 @@
 package ollamastore
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
@@ -136,22 +135,6 @@ func (s Store) PutBlob(r io.Reader, want Digest) (Layer, error) {
 	return l, nil
 }
 
-// PutText stores a text as a layer.
-func (s Store) PutText(mediaType, text string) (Layer, error) {
-	l, err := s.PutBlob(strings.NewReader(text), "")
-	l.MediaType = mediaType
-	return l, err
-}
-
-// PutJSON stores a value as a layer.
-func (s Store) PutJSON(mediaType string, v any) (Layer, error) {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(v); err != nil {
-		return Layer{}, err
-	}
-	return s.PutText(mediaType, b.String())
-}
-
 // MaxText bounds a layer that is read into memory: a template, a system prompt, parameters, messages, a licence.
 const MaxText = 4 << 20
 
@@ -170,8 +153,14 @@ func (s Store) Text(l Layer) (string, error) {
 	return string(text), nil
 }
 
+// Blob is the bytes of a layer.
+type Blob interface {
+	io.ReaderAt
+	io.Closer
+}
+
 // Open opens a blob and tells its size.
-func (s Store) Open(l Layer) (*os.File, int64, error) {
+func (s Store) Open(l Layer) (Blob, int64, error) {
 	f, err := os.Open(s.BlobPath(l.Digest))
 	if err != nil {
 		return nil, 0, err
