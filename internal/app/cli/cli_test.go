@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 		e.Defer(hub.Close)
 		e.Values["hub"] = hub
 		e.Setenv("HF_ENDPOINT", hub.URL)
+		startTestRegistry(e, files["owner/mini-GGUF"]["mini-Q8_0.gguf"])
 		e.Setenv("HF_HOME", filepath.Join(e.WorkDir, "hf-home"))
 		e.Setenv("SYSTEMGEMMA_HOME", filepath.Join(e.WorkDir, "home"))
 		models, err := filepath.Abs(filepath.Join("testdata", "models"))

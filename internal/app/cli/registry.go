@@ -95,8 +95,10 @@ func (c *pullCmd) registry(ctx context.Context, env *Env, store models.Store, n 
 	if err != nil {
 		return err
 	}
-	for _, text := range x.Settings.Notices() {
-		t.notice("%s", text)
+	if c.JSON || x.Here { // else the plan shows them
+		for _, text := range x.Settings.Notices() {
+			t.notice("%s", text)
+		}
 	}
 	if err := t.registryPlan(x); err != nil || c.DryRun {
 		return err

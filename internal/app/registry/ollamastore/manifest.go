@@ -47,8 +47,13 @@ type Layer struct {
 	From      string `json:"from,omitempty"` // where it was made of; may be a path of the machine that made it
 }
 
-// Kind is the layer's media type without what all share: model, template, system ...
-func (l Layer) Kind() string { return strings.TrimPrefix(l.MediaType, layerPrefix) }
+// Kind is the layer's media type without what all share: model, template, system ..., or config
+func (l Layer) Kind() string {
+	if l.MediaType == ConfigType {
+		return "config"
+	}
+	return strings.TrimPrefix(l.MediaType, layerPrefix)
+}
 
 // Digest is sha256:HEX (also sha256-HEX), the name of a blob and the hash of its bytes.
 type Digest string
