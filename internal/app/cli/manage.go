@@ -163,7 +163,7 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	carried, origin := &models.Settings{}, path
+	carried := &models.Settings{}
 	if _, err := os.Lstat(path); err != nil && strings.HasPrefix(c.Path, "ollama://") {
 		m, err := one(store, c.Path)
 		if err != nil {
@@ -172,7 +172,7 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 		if carried, err = store.Settings(m); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		path, origin = m.Path, m.Origin.Source
+		path = m.Path
 		if c.Name == "" {
 			c.Name = filepath.Base(m.Name) + "-" + m.Type
 		}
@@ -202,7 +202,7 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 		}
 	}
 	to := store.Path(name, models.FileName(name, typ, models.Version("", time.Now())))
-	o := models.Origin{Source: origin, Made: time.Now().UTC()}
+	o := models.Origin{Source: path, Made: time.Now().UTC()}
 	err = keep(ctx, store, name, to, o, func() error {
 		if _, err := os.Lstat(to); err == nil {
 			return fmt.Errorf("%s: %w", to, models.ErrExists)

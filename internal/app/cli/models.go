@@ -140,10 +140,15 @@ func one(store models.Store, name string) (*models.Model, error) {
 		return nil, fmt.Errorf("%s is not in %s; systemgemma list shows what is", name, store.Home)
 	case err != nil:
 		return nil, err
-	case len(all) > 1:
-		return nil, models.Ambiguous(name, all)
+	case len(all) == 1:
+		return &all[0], nil
 	}
-	return &all[0], nil
+	for i := range all {
+		if all[i].ID() == name { // as list writes it
+			return &all[i], nil
+		}
+	}
+	return nil, models.Ambiguous(name, all)
 }
 
 // ask puts a yes-or-no question to the person at the terminal; no is the default, and the answer where there is nobody.

@@ -130,7 +130,11 @@ func (t *pullTeller) registryPlan(x *pull.RegistryPlan) error {
 		return nil
 	}
 	var b strings.Builder
-	field(&b, "model", "%s of %s (%s)", x.Model, x.Registry, x.Digest[:min(len(x.Digest), 8)])
+	version := ""
+	if x.Digest != "" {
+		version = " (" + x.Digest[:8] + ")"
+	}
+	field(&b, "model", "%s of %s%s", x.Model, x.Registry, version)
 	if x.Here {
 		field(&b, "here", "%s", homePath(t.env, x.Target))
 		return write(t.env.Stderr, b.String())
