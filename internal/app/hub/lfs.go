@@ -252,7 +252,7 @@ func (c *Client) pushParts(ctx context.Context, r CommitRequest, u *upload, s wi
 		switch err := c.sendParts(ctx, u, s, at, &old); {
 		case err == nil:
 			return nil
-		case wire.KindOf(err) == wire.LinkRefused || wire.KindOf(err) == wire.NotFound || wire.KindOf(err) == wire.BadRequest:
+		case slices.Contains([]wire.Kind{wire.LinkRefused, wire.Forbidden, wire.NotFound, wire.BadRequest}, wire.KindOf(err)):
 			c.o.Notice(fmt.Sprintf("%s: the parts of the interrupted upload can't be used any more; beginning it anew", u.path))
 		default:
 			return err

@@ -32,7 +32,7 @@ func (s Store) listOllama() (all []Model, err error) {
 	for _, store := range s.Ollama {
 		list, err := store.List()
 		if err != nil {
-			return nil, fmt.Errorf("Ollama store %s: %w", store.Dir, err)
+			return nil, fmt.Errorf("store of Ollama at %s: %w", store.Dir, err)
 		}
 		for i := range list {
 			x := &list[i]

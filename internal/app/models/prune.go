@@ -26,7 +26,14 @@ func (s Store) Leftovers() ([]Leftover, error) {
 		base := filepath.Base(path)
 		ours := strings.HasSuffix(base, ".partial") || strings.HasSuffix(base, ".journal") || strings.HasSuffix(base, "-partial") ||
 			strings.HasPrefix(base, ".") && (strings.HasSuffix(base, ".tmp") || strings.HasSuffix(base, ".gguf"))
-		if err != nil || !info.Mode().IsRegular() || !ours {
+		for _, suffix := range []string{".settings.json", ".adapters"} { // of a model that did not come to be
+			if stem, ok := strings.CutSuffix(base, suffix); ok {
+				_, statErr := os.Lstat(filepath.Join(filepath.Dir(path), stem+".gguf"))
+				ours = errors.Is(statErr, fs.ErrNotExist)
+			}
+		}
+		folder := ours && strings.HasSuffix(base, ".adapters") && err == nil && info.IsDir()
+		if err != nil || !info.Mode().IsRegular() && !folder || !ours {
 			continue // what a person put there stays
 		}
 		dir := filepath.Dir(path)
@@ -58,7 +65,11 @@ func (s Store) Prune(ctx context.Context, left []Leftover) (removed []Leftover, 
 		if !free {
 			continue
 		}
-		if removeErr := os.Remove(l.Path); removeErr == nil {
+		remove := os.Remove
+		if strings.HasSuffix(l.Path, ".adapters") {
+			remove = os.RemoveAll
+		}
+		if removeErr := remove(l.Path); removeErr == nil {
 			removed = append(removed, l)
 			_, _ = os.Remove(filepath.Dir(l.Path)), os.Remove(filepath.Dir(filepath.Dir(l.Path))) // only if they are empty
 		} else if !errors.Is(removeErr, fs.ErrNotExist) {
