@@ -189,11 +189,11 @@ func TestKeepAlive(t *testing.T) {
 // What nobody uses makes room; what is used does not; what can't fit is refused with the numbers.
 func TestMemory(t *testing.T) {
 	store := copies(t, "me/one", "me/two", "me/three")
-	f, err := systemgemma.ForecastOpen("", nil)
+	f, err := systemgemma.ForecastRun("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	each := f.WeightBytes + f.KVBytes
+	each := f.Bytes()
 	s := newSet(t, Options{Store: store, Memory: 2*each + each/2, Open: systemgemma.Options{KVMemory: f.KVBytes}})
 	one, two := acquire(t, s, "one"), acquire(t, s, "two")
 	if s.Used() != 2*each {

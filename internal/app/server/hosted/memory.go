@@ -27,7 +27,7 @@ func freeMemory() int64 {
 // forecast remembers what models will take.
 type forecast struct {
 	mu    sync.Mutex
-	known map[string]systemgemma.Forecast // guarded by mu; by path
+	known map[string]*systemgemma.RunForecast // guarded by mu; by path
 }
 
 // contexts is how many full contexts a model has memory for, unless that is more than a quarter of all.
@@ -39,11 +39,11 @@ func (f *forecast) of(w what, o *systemgemma.Options, limit int64) (need, kv int
 	defer f.mu.Unlock()
 	x, ok := f.known[w.path]
 	if !ok {
-		if x, err = systemgemma.ForecastOpen(w.path, o); err != nil {
+		if x, err = forecastRun(w.path, o); err != nil {
 			return 0, 0, &problem.Error{Status: http.StatusInternalServerError, Param: "model", Message: fmt.Sprintf("model %s can't be opened: %v", w.name, err)}
 		}
 		if f.known == nil {
-			f.known = map[string]systemgemma.Forecast{}
+			f.known = map[string]*systemgemma.RunForecast{}
 		}
 		f.known[w.path] = x
 	}
@@ -51,10 +51,21 @@ func (f *forecast) of(w what, o *systemgemma.Options, limit int64) (need, kv int
 	if kv == 0 {
 		kv = contexts * x.KVBytes
 		if limit > 0 {
-			kv = min(kv, max(limit/4, min(x.KVBytes, limit-x.WeightBytes)))
+			kv = min(kv, max(limit/4, min(x.KVBytes, limit-x.WeightBytes-x.OtherBytes)))
 		}
 	}
-	return x.WeightBytes + kv, kv, nil
+	return x.WeightBytes + x.OtherBytes + kv, kv, nil
+}
+
+// forecastRun is the forecast of a model with its draft, whose keys and values are not bounded by KVMemory.
+func forecastRun(path string, o *systemgemma.Options) (*systemgemma.RunForecast, error) {
+	x, err := systemgemma.ForecastRun(path, o)
+	if err != nil || o.Draft == "" {
+		return &x, err
+	}
+	d, err := systemgemma.ForecastRun(o.Draft, nil)
+	x.OtherBytes += d.Bytes()
+	return &x, err
 }
 
 // changed forgets what is known of files that may be others now.
