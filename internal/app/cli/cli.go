@@ -47,6 +47,7 @@ type commands struct {
 
 	Watermark  watermarkCmd  `cmd:"" help:"Tell whether a text was marked by run --watermark-keys."`
 	Config     configCmd     `cmd:"" help:"Show the settings that files and the environment make."`
+	LocalGemma localGemmaCmd `cmd:"" name:"local-gemma" help:"Run as the program local-gemma does, with its options."`
 	Completion completionCmd `cmd:"" help:"Write the completion script of a shell."`
 	Man        manCmd        `cmd:"" help:"Write the manual pages."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`

@@ -161,7 +161,11 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	}
 	if system != "" && r.system == "" && !c.Raw && c.IDs == nil {
 		r.system = system
-		if err := write(env.Stderr, fmt.Sprintf("mode %s: the system prompt is %q\n", c.Mode, system)); err != nil {
+		told := fmt.Sprintf("mode %s: the system prompt is %q\n", c.Mode, system)
+		if c.quiet {
+			told = ""
+		}
+		if err := write(env.Stderr, told); err != nil {
 			return r, err
 		}
 	}

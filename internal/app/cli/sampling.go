@@ -17,6 +17,7 @@ type detailFlags struct {
 	BestOf         int    `name:"best-of" placeholder:"N" group:"Answer" help:"Make N answers and show the likeliest, by the mean log probability of its tokens."`
 	Logprobs       *int   `name:"logprobs" placeholder:"N" group:"Output" help:"With --json: tell the log probability of each token, and the N best tokens there. 0 tells no others."`
 	PromptLogprobs bool   `group:"Output" help:"With --json: tell the same of the prompt's tokens."`
+	quiet          bool   `kong:"-"` // of the mode's system prompt nothing is told
 	Explain        int    `placeholder:"N" group:"Output" help:"Show the N best candidates of each token before and after each sampler, instead of the text: as a table, or with --json."`
 }
 
