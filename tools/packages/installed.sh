@@ -45,16 +45,12 @@ within systemd-analyze security --offline=true --threshold=30 "$unit" | tail -n 
 start=$(sed -n 's/^ExecStart=//p' "$root$unit")
 echo "service: $start"
 as_service() { within setpriv --reuid systemgemma --regid systemgemma --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all env HOME=/var/lib/systemgemma SYSTEMGEMMA_HOME=/var/lib/systemgemma "$@"; }
-if within systemgemma serve --help >/dev/null 2>&1; then
-  # shellcheck disable=SC2086
-  as_service $start --listen 127.0.0.1:18434 & service=$!
-  within curl -fsS --retry 50 --retry-delay 1 --retry-connrefused --retry-all-errors http://127.0.0.1:18434/readyz
-  within curl -fsS http://127.0.0.1:18434/v1/chat/completions -H 'Content-Type: application/json' \
-    -d '{"messages":[{"role":"user","content":"What is the capital of France?"}]}' | grep Paris
-  kill "$service"; wait "$service" || true; service=
-else # until this program serves
-  as_service systemgemma run "What is the capital of France?" | grep Paris
-fi
+# shellcheck disable=SC2086
+as_service $start --listen 127.0.0.1:18434 & service=$!
+within curl -fsS --retry 50 --retry-delay 1 --retry-connrefused --retry-all-errors http://127.0.0.1:18434/readyz
+within curl -fsS http://127.0.0.1:18434/v1/chat/completions -H 'Content-Type: application/json' \
+  -d '{"messages":[{"role":"user","content":"What is the capital of France?"}]}' | grep Paris
+kill "$service"; wait "$service" || true; service=
 within apt-get purge -y -q systemgemma
 list | diff "$before" - || { echo "want the list of files from before"; exit 1; }
 [ "$users" = "$(within getent passwd)" ] || { echo "want the users from before"; exit 1; }

@@ -200,6 +200,9 @@ func (c *serveCmd) models(env *Env) (*hosted.Set, error) {
 		f, err := resolve(env, name)
 		return hosted.Found{Name: servedName(name, f), Path: f.path, SystemMode: f.mode, Stored: f.model}, err
 	}
+	h.Tuned = func(path string, o *systemgemma.Options) *systemgemma.Options {
+		return tunedOptions(env, found{path: path}, o)
+	}
 	return hosted.New(h)
 }
 

@@ -32,6 +32,8 @@ type Options struct {
 	Store *models.Store
 	// Open is how each model is opened. KVMemory 0 gives each model memory for eight full contexts, at most a quarter of Memory.
 	Open systemgemma.Options
+	// Tuned gives Open the threads and such that are fastest for the model at a path, where it leaves them open. nil: as they are.
+	Tuned func(path string, o *systemgemma.Options) *systemgemma.Options
 	// Memory bounds the bytes of all open models, weights and keys and values. 0: nine tenths of what the machine has free now.
 	Memory int64
 	// KeepAlive is how long a model stays open after its last request. 0: 5 minutes; negative: for ever.
@@ -224,6 +226,9 @@ func (s *Set) begin(w what) (*model, error) {
 func (s *Set) load(m *model, o *systemgemma.Options) {
 	defer s.busy.Done()
 	start := time.Now()
+	if s.opt.Tuned != nil {
+		o = s.opt.Tuned(m.path, o)
+	}
 	x, err := s.open(m.path, o)
 	took := time.Since(start)
 	var info systemgemma.Info

@@ -111,6 +111,29 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// What was tuned for a model is how it is opened.
+func TestTuned(t *testing.T) {
+	s := newSet(t, Options{Open: systemgemma.Options{Threads: 1}, Tuned: func(path string, o *systemgemma.Options) *systemgemma.Options {
+		with := *o
+		with.PrefillChunk = 5 + len(path)
+		return &with
+	}})
+	var got systemgemma.Options
+	inner := s.open
+	s.open = func(name string, o *systemgemma.Options) (*systemgemma.Model, error) {
+		got = *o
+		return inner(name, o)
+	}
+	l, err := s.Acquire(context.Background(), "mini", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Release()
+	if got.PrefillChunk < 5 || got.Threads != 1 || got.KVMemory == 0 {
+		t.Errorf("opened with %+v", got)
+	}
+}
+
 // However many ask at once, a model is opened once, and stays until the last has gone.
 func TestOpenedOnce(t *testing.T) {
 	s := newSet(t, Options{KeepAlive: time.Nanosecond})
