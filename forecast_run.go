@@ -46,6 +46,7 @@ func ForecastRun(name string, o *Options) (f RunForecast, err error) {
 	if err := ck.Runnable(); err != nil {
 		return f, err
 	}
+	o, _ = o.resolvePreset(ck)
 	kv, err := kvType(o, ck)
 	if err != nil {
 		return f, err

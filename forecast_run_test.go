@@ -23,7 +23,7 @@ func TestForecastRunIsWhatOpenTakes(t *testing.T) {
 		names = append(names, out)
 	}
 	for _, name := range names {
-		for _, o := range []*Options{nil, {KVType: "int8", ContextLength: 300}, {KVType: "f32"}} {
+		for _, o := range []*Options{nil, {KVType: "int8", ContextLength: 300}, {KVType: "f32"}, {Preset: PresetMemoryExtreme}, {Preset: PresetAuto}} {
 			f, err := ForecastRun(name, o)
 			if err != nil {
 				t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/gemma2"
+	"github.com/systemgemma/systemgemma/internal/load"
 )
 
 // extremeContext is the context of PresetMemoryExtreme, in tokens.
@@ -52,15 +53,11 @@ func (o *Options) apply(p Preset, ck *checkpoint.Checkpoint) *Options {
 
 // memory is about what the model and one full context take, in bytes.
 func (o *Options) memory(ck *checkpoint.Checkpoint) int64 {
-	weights := int64(0)
-	for _, t := range tensorInfos(ck) {
-		weights += t.Bytes
-	}
 	kv, err := kvType(o, ck)
 	if err != nil {
 		kv = gemma2.KVF32 // opening the model refuses it
 	}
-	return weights + gemma2.NewPool(&ck.Config, kv, 0).Need(cmp.Or(o.ContextLength, ck.Config.MaxPositions)) + scratch
+	return load.Need(ck).Weights + gemma2.NewPool(&ck.Config, kv, 0).Need(cmp.Or(o.ContextLength, ck.Config.MaxPositions)) + scratch
 }
 
 // explain says what a preset that saves memory does; empty for others.
