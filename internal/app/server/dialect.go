@@ -38,6 +38,14 @@ func (s *Server) Add(d Dialect) {
 	}
 }
 
+// Routes are the endpoints of all dialects, but for what is mounted.
+func (s *Server) Routes() (all []Route) {
+	for _, d := range s.dialects {
+		all = append(all, d.Routes...)
+	}
+	return all
+}
+
 // Mount serves a handler of static files at a pattern, such as "GET /": without a key, since a page must be there to ask for one.
 func (s *Server) Mount(pattern string, h http.Handler) {
 	s.mux.Handle(pattern, &endpoint{server: s, page: true, Route: Route{Pattern: pattern, Open: true, Handle: func(w http.ResponseWriter, r *http.Request) error {

@@ -1,5 +1,5 @@
-// Package native is llama.cpp's dialect and the endpoints that show what a model is and sees: tokens, prompts, scores, adapters and
-// slots.
+// Package native is llama.cpp's dialect and the endpoints that show what a model is and sees: tokens, prompts, scores, adapters, slots,
+// and the document of all endpoints.
 //
 // It owns the forms of requests and answers. What options mean is package option's, who may ask and how answers are sent package
 // server's.
@@ -34,7 +34,7 @@ func New(s *server.Server, o Options) server.Dialect {
 	d := &dialect{server: s, Options: o}
 	return server.Dialect{
 		Name: "native", Error: server.WriteOpenAIError,
-		Prefixes: []string{"/tokenize", "/detokenize", "/apply-template", "/score", "/completion", "/lora-adapters", "/slots", "/props"},
+		Prefixes: []string{"/tokenize", "/detokenize", "/apply-template", "/score", "/completion", "/lora-adapters", "/slots", "/props", "/openapi.yaml"},
 		Routes: []server.Route{
 			{Pattern: "POST /tokenize", Handle: d.tokenize},
 			{Pattern: "POST /detokenize", Handle: d.detokenize},
@@ -49,6 +49,7 @@ func New(s *server.Server, o Options) server.Dialect {
 			{Pattern: "GET /slots", Handle: d.slots},
 			{Pattern: "POST /slots/{id}", Handle: d.slotAction},
 			{Pattern: "GET /props", Handle: d.props},
+			{Pattern: "GET /openapi.yaml", Open: true, Handle: openAPI},
 		},
 	}
 }
