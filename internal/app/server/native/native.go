@@ -85,9 +85,10 @@ func bos(l *hosted.Lease) []int32 {
 
 // checkIDs refuses ids that the model does not have.
 func checkIDs(l *hosted.Lease, where string, ids []int32) error {
+	size := l.Info.Config.VocabSize
 	for i, id := range ids {
-		if id < 0 || int(id) >= l.Info.Vocabulary {
-			return problem.Invalid(where, "want token ids of this model, 0 to %d, found %d at place %d", l.Info.Vocabulary-1, id, i)
+		if id < 0 || int(id) >= size {
+			return problem.Invalid(where, "want token ids of this model, 0 to %d, found %d at place %d", size-1, id, i)
 		}
 	}
 	return nil

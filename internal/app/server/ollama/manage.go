@@ -95,8 +95,20 @@ func (d *dialect) place(ctx context.Context, m *models.Model, name string) error
 	if m.Origin != nil {
 		o = *m.Origin
 	}
+	carried, err := store.Settings(m)
+	if err != nil {
+		return err
+	}
 	to := store.Path(name, models.FileName(name, typ, version))
-	return d.keep(ctx, store, name, to, o, func() error { return models.Place(ctx, m.Path, to) })
+	return d.keep(ctx, store, name, to, o, func() error {
+		if _, err := os.Lstat(to); err == nil {
+			return models.ErrExists // before its settings are replaced
+		}
+		if err := store.PutSettings(ctx, to, *carried); err != nil {
+			return err
+		}
+		return models.Place(ctx, m.Path, to)
+	})
 }
 
 // keep makes a file of the store under its model's lock, and notes its origin.

@@ -167,10 +167,11 @@ func (p *puller) terms(ctx context.Context, x *pull.Puller, plan *pull.Plan, acc
 
 // explain is what went wrong with a hub: its errors say what to do.
 func explain(err error) error {
-	switch {
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) {
 		return err
-	case wire.KindOf(err) == wire.NotFound:
+	}
+	switch wire.KindOf(err) {
+	case wire.RepoNotFound, wire.RevisionNotFound, wire.FileNotFound, wire.NotFound:
 		return problem.NoModel("%v", err)
 	}
 	return problem.New(http.StatusBadGateway, "", "%v", err)
