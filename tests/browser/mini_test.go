@@ -165,6 +165,32 @@ func TestStopMini(t *testing.T) {
 	}
 }
 
+// Every option of the page is one that the server honours: it takes a value in range and refuses what is none, by the option's name.
+func TestOptionsMini(t *testing.T) {
+	p := open(t, serve(t), desktop)
+	for _, wrong := range eval[[]string](p, `(async () => {
+		const { fields } = await import(new URL("options.js", document.querySelector("script[type=module]").src));
+		const wrong = [];
+		const beside = (name) => name.startsWith("dry_") ? {dry_multiplier: 1} : name.startsWith("dynatemp_") ? {dynatemp_range: 0.5} : name.startsWith("mirostat_") ? {mirostat: 2} : name.startsWith("xtc_") ? {xtc_probability: 0.5} : name === "repeat_last_n" ? {repeat_penalty: 1.1} : {};
+		const ask = (name, value) => fetch("v1/chat/completions", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({messages: [{role: "user", content: "Hello"}], temperature: 0.7, max_tokens: 4, ...beside(name), [name]: value})});
+		for (const [name, [, , limits]] of fields) {
+			const values = limits === "lines" ? [["a", "b"]] : [limits.min, limits.max, (limits.min + limits.max) / 2];
+			for (const v of values) {
+				const x = limits.step && Number.isInteger(limits.step) ? Math.floor(v) : v;
+				const r = await ask(name, x);
+				if (r.status !== 200) wrong.push(name + " " + x + ": " + r.status + " " + await r.text());
+			}
+			const r = await ask(name, {});
+			const text = await r.text();
+			if (r.status !== 400 || !text.includes(name)) wrong.push(name + " as an object: " + r.status + " " + text);
+		}
+		if (fields.size < 25) wrong.push("only " + fields.size + " options");
+		return wrong;
+	})()`) {
+		t.Error(wrong)
+	}
+}
+
 // What the model sees is the prompt that `systemgemma template` shows, token by token.
 func TestInspectMini(t *testing.T) {
 	p := open(t, serve(t), desktop)
