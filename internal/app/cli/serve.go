@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ type listenFlags struct {
 	Listen        string   `default:"127.0.0.1:11434" placeholder:"ADDRESS" group:"Server" help:"HOST:PORT or unix:PATH. The default is where clients of Ollama look. An address that others can reach needs API keys."`
 	MetricsListen string   `placeholder:"ADDRESS" group:"Server" help:"Serve /metrics at an address of its own, HOST:PORT, instead."`
 	Insecure      bool     `group:"Server" help:"Let everybody who can reach the address use the server, without API keys."`
-	APIKey        []string `name:"api-key" sep:"none" env:"SYSTEMGEMMA_API_KEY" placeholder:"[NAME=]KEY" group:"Server" help:"Answer only requests that have this key; may be given several times. Better in SYSTEMGEMMA_API_KEY: command lines are seen by all users."`
+	APIKey        []string `name:"api-key" sep:"none" placeholder:"[NAME=]KEY" group:"Server" help:"Answer only requests that have this key; may be given several times. Better in SYSTEMGEMMA_API_KEY: command lines are seen by all users."`
 	APIKeys       string   `name:"api-keys" placeholder:"FILE" group:"Server" help:"File of further keys: lines NAME SHA256, the hash as of: printf %s KEY | sha256sum."`
 	AllowHost     []string `placeholder:"NAME" group:"Server" help:"A further name of this computer that requests may use, as board.local. * is any, for servers behind a proxy that checks."`
 	AllowOrigin   []string `placeholder:"ORIGIN" group:"Server" help:"Let pages of another origin use the server, as https://app.example. * is any."`
@@ -84,7 +85,7 @@ docs/serve.md has the endpoints.
 
 // Run serves until it is told to end.
 func (c *serveCmd) Run(ctx context.Context, env *Env, i *interrupts) error {
-	keys, err := c.keys()
+	keys, err := c.keys(env)
 	if err != nil {
 		return err
 	}
@@ -140,10 +141,14 @@ func (c *serveCmd) greeting(l net.Listener, set *hosted.Set) string {
 	return fmt.Sprintf("systemgemma serves %s at %s://%s (Ctrl-C ends it)\n", set.Default(), scheme, at)
 }
 
-// keys are those of the flags and the file.
-func (c *serveCmd) keys() (*access.Keys, error) {
+// keys are those of the flags, the environment and the file.
+func (c *serveCmd) keys(env *Env) (*access.Keys, error) {
 	k := &access.Keys{}
-	for i, text := range c.APIKey {
+	given := c.APIKey
+	if text := env.getenv("SYSTEMGEMMA_API_KEY"); text != "" {
+		given = append(slices.Clone(given), text)
+	}
+	for i, text := range given {
 		name, secret, named := strings.Cut(text, "=")
 		if !named {
 			name, secret = fmt.Sprintf("key%d", i+1), text

@@ -93,6 +93,9 @@ func (s *Server) serve(hw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(c, r, err)
 	}
+	if w.status == 0 {
+		w.status = problem.StatusClientGone // for the books
+	}
 	took := time.Since(start)
 	s.metrics.request(name, w.status, took)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("id", c.id), slog.String("method", r.Method), slog.String("endpoint", name),

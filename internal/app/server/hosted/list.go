@@ -171,7 +171,10 @@ func (s *Set) Used() int64 {
 func (s *Set) Store() *models.Store { return s.opt.Store }
 
 // Changed tells the set that files of the store were added, removed or replaced: what is open stays as it is until it is closed.
-func (s *Set) Changed() { s.forecast.changed() }
+func (s *Set) Changed() {
+	s.forecast.changed()
+	s.names.changed()
+}
 
 // SetAlias gives a model a further name, or takes it away if name is empty.
 func (s *Set) SetAlias(alias, name string) error {

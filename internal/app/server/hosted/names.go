@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
@@ -30,7 +31,17 @@ type directory struct {
 
 	mu      sync.RWMutex
 	aliases map[string]string // guarded by mu; alias -> name
+	looked  map[string]looked // guarded by mu; what the store said lately, by name
 }
+
+// looked is what the store said of a name.
+type looked struct {
+	w  *what // nil: nothing
+	at time.Time
+}
+
+// fresh is how long that counts: a model that another process pulls is seen after it at the latest.
+const fresh = 2 * time.Second
 
 // latest is the tag that Ollama's clients add to names without one.
 const latest = ":latest"
@@ -120,6 +131,37 @@ func (d *directory) stored(name string) (*what, error) {
 	if d.store == nil {
 		return nil, nil
 	}
+	d.mu.RLock()
+	had, ok := d.looked[name]
+	d.mu.RUnlock()
+	if ok && time.Since(had.at) < fresh {
+		return had.w, nil
+	}
+	w, err := d.lookUp(name)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.looked) >= maxLooked || d.looked == nil {
+		d.looked = map[string]looked{}
+	}
+	d.looked[name] = looked{w, time.Now()}
+	return w, nil
+}
+
+// maxLooked bounds the names that are remembered, which requests choose.
+const maxLooked = 1000
+
+// changed forgets what the store said.
+func (d *directory) changed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looked = nil
+}
+
+// lookUp asks the store.
+func (d *directory) lookUp(name string) (*what, error) {
 	all, err := d.store.Find(name)
 	var ambiguous *models.AmbiguousError
 	switch {
@@ -165,8 +207,9 @@ func (d *directory) find(name string) (what, error) {
 			return what{}, err
 		}
 		if w != nil {
-			w.asked = name
-			return *w, nil
+			found := *w
+			found.asked = name
+			return found, nil
 		}
 	}
 	return what{}, problem.NoModel("model %.100q is not here; want one of those that /v1/models lists, or get it by: systemgemma pull", name)

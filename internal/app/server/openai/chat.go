@@ -2,7 +2,6 @@ package openai
 
 import (
 	"net/http"
-	"sync"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
@@ -90,6 +89,9 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if c.a.BestOf != 0 {
 		return f.Invalid("best_of", "want n instead: only /v1/completions has best_of")
 	}
+	if c.a.MaxTokensGiven && c.a.MaxTokens == 0 {
+		return f.Invalid("max_tokens", "want 1 or more, found 0")
+	}
 	c.a.TopLogprobs = top
 	w.Header().Set("X-System-Mode", c.mode())
 	if stream {
@@ -117,16 +119,9 @@ func (c *conversation) head(object string) chatAnswer {
 	return chatAnswer{ID: c.id, Object: object, Created: c.created, Model: c.lease.Name, Fingerprint: c.print, Choices: []chatChoice{}}
 }
 
-// each runs the n answers side by side. The first error ends all of them.
+// each runs the n answers side by side.
 func (c *conversation) each(r *http.Request, do func(r *http.Request, i int) error) error {
-	g := group(r)
-	defer g.cancel(nil)
-	var all sync.WaitGroup
-	for i := range c.a.N {
-		all.Go(func() { g.failed(do(g.r, i)) })
-	}
-	all.Wait()
-	return g.err
+	return sideBySide(r, c.a.N, do)
 }
 
 // whole answers at the end.

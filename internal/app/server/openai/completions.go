@@ -38,7 +38,6 @@ type completionChoice struct {
 const (
 	maxPrompts       = 256
 	defaultMaxTokens = 16 // OpenAI's, of completions only
-	side             = 32 // prompts of one request that are computed side by side
 )
 
 // prompts are what a completion continues.
@@ -219,7 +218,7 @@ func (c *completing) limits(stream bool) error {
 func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
 	per := max(c.a.N, c.a.BestOf)
 	results := make([]systemgemma.Result, len(c.prompts)*per)
-	err := c.each(r, len(results), func(r *http.Request, k int) error {
+	err := sideBySide(r, len(results), func(r *http.Request, k int) error {
 		result, err := collect(c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.prompts[k/per].ids}, c.generate(k%per), c.a.MaxTime), nil)
 		if err == nil {
 			results[k] = *result
@@ -257,23 +256,6 @@ func (c *completing) generate(i int) *systemgemma.GenerateOptions {
 
 func (c *completing) head() completion {
 	return completion{ID: c.id, Object: "text_completion", Created: c.created, Model: c.lease.Name, Fingerprint: c.print, Choices: []completionChoice{}}
-}
-
-// each does n things side by side, some at a time. The first error ends all of them.
-func (c *completing) each(r *http.Request, n int, do func(r *http.Request, k int) error) error {
-	g := group(r)
-	defer g.cancel(nil)
-	places := make(chan struct{}, side)
-	var all sync.WaitGroup
-	for k := range n {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			g.failed(do(g.r, k))
-		})
-	}
-	all.Wait()
-	return g.err
 }
 
 // choice is one answer with its log probabilities.
@@ -336,7 +318,7 @@ func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bo
 		a.Choices, a.Extension = []completionChoice{choice}, x
 		return out.Send(a)
 	}
-	err := c.each(r, len(c.prompts)*c.a.N, func(r *http.Request, k int) error {
+	err := sideBySide(r, len(c.prompts)*c.a.N, func(r *http.Request, k int) error {
 		p := &c.prompts[k/c.a.N]
 		t, pending, echo := tokens{c.lease.Model}, newArrays(), c.echo
 		for e, err := range c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: p.ids}, c.generate(k%c.a.N), c.a.MaxTime) {

@@ -68,9 +68,9 @@ func stream(client *http.Client, url, body string, cut bool) (text string, err e
 
 // Many clients at once, some of whom leave, get the answers that each would get alone, and leave nothing behind.
 func TestCrowd(t *testing.T) {
-	clients, each := 32, 8
+	clients, each := 16, 6
 	if os.Getenv("SYSTEMGEMMA_TEST_SAMPLE") != "" {
-		clients, each = 8, 3
+		clients, each = 6, 3
 	}
 	bodies := make([]string, 12)
 	for i := range bodies {

@@ -77,16 +77,20 @@ func (d *dialect) embeddings(w http.ResponseWriter, r *http.Request) error {
 	}
 	server.Unknown(r, f)
 	x := embeddingList{Object: "list", Data: make([]embedding, len(inputs)), Model: lease.Name, Note: embeddingNote}
-	for i, p := range inputs {
-		vector, n, err := lease.Embed(r.Context(), p, &systemgemma.EmbedOptions{Pooling: systemgemma.Pooling(pooling)})
-		if err != nil {
-			return err
-		}
-		x.Usage.Prompt += n
-		x.Data[i] = embedding{Object: "embedding", Index: i, Vector: vector}
+	counts := make([]int, len(inputs))
+	err = sideBySide(r, len(inputs), func(r *http.Request, i int) error {
+		vector, n, err := lease.Embed(r.Context(), inputs[i], &systemgemma.EmbedOptions{Pooling: systemgemma.Pooling(pooling)})
+		counts[i], x.Data[i] = n, embedding{Object: "embedding", Index: i, Vector: vector}
 		if format == "base64" {
 			x.Data[i].Vector = encode(vector)
 		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range counts {
+		x.Usage.Prompt += n
 	}
 	x.Usage.Total = x.Usage.Prompt
 	return server.Reply(w, http.StatusOK, x)

@@ -6,26 +6,36 @@ import (
 	"sync"
 )
 
-// together is several parts of one request, the first error of which ends all of them.
-type together struct {
-	r      *http.Request // ends with the first error
-	cancel context.CancelCauseFunc
-	once   sync.Once
-	err    error // the first; to be read when all have ended
-}
+// side is how many parts of one request are computed at a time.
+const side = 32
 
-func group(r *http.Request) *together {
+// sideBySide does the n parts of a request, some at a time. The first error ends all of them, by their request's context.
+func sideBySide(r *http.Request, n int, do func(r *http.Request, k int) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	return &together{r: r.WithContext(ctx), cancel: cancel}
-}
-
-// failed notes an error, if it is one.
-func (g *together) failed(err error) {
-	if err == nil {
-		return
+	defer cancel(nil)
+	r = r.WithContext(ctx)
+	places := make(chan struct{}, side)
+	var all sync.WaitGroup
+	var once sync.Once
+	var first error
+	for k := range n {
+		places <- struct{}{}
+		if ctx.Err() != nil {
+			break // the rest would fail alike
+		}
+		all.Go(func() {
+			defer func() { <-places }()
+			if err := do(r, k); err != nil {
+				once.Do(func() {
+					first = err
+					cancel(err)
+				})
+			}
+		})
 	}
-	g.once.Do(func() {
-		g.err = err
-		g.cancel(err)
-	})
+	all.Wait()
+	if first == nil {
+		first = context.Cause(ctx)
+	}
+	return first
 }

@@ -1,63 +1,9 @@
 package openai
 
 import (
-	"math"
-	"strconv"
-	"strings"
-
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 )
-
-// least is the log probability that stands for all below, and for those that are no numbers: JSON has no infinity.
-const least = -1e4
-
-func clamp(x float64) float64 {
-	if math.IsNaN(x) || x < least {
-		return least
-	}
-	return min(x, 0) // rounding may give a little more than a probability of 1
-}
-
-// tokens are texts of single tokens.
-type tokens struct{ model *systemgemma.Model }
-
-// text is a token's text, control tokens spelled out; of a token that is a byte of a longer letter "\xNN".
-func (t tokens) text(id int32) string {
-	if b, ok := oneByte(t.model.Piece(id)); ok && b >= 0x80 {
-		return `\x` + strconv.FormatUint(uint64(b), 16)
-	}
-	s, err := t.model.Detokenize([]int32{id})
-	if err != nil {
-		return ""
-	}
-	return s
-}
-
-// bytes are those of a token's text.
-func (t tokens) bytes(id int32) []int {
-	var list []int
-	if b, ok := oneByte(t.model.Piece(id)); ok {
-		return []int{int(b)}
-	}
-	s, err := t.model.Detokenize([]int32{id})
-	if err != nil {
-		return nil
-	}
-	for i := range len(s) {
-		list = append(list, int(s[i]))
-	}
-	return list
-}
-
-// oneByte reads the spelling <0xNN> of tokens that are single bytes.
-func oneByte(piece string) (byte, bool) {
-	hex, ok := strings.CutPrefix(piece, "<0x")
-	if !ok || len(hex) != 3 || hex[2] != '>' {
-		return 0, false
-	}
-	b, err := strconv.ParseUint(hex[:2], 16, 8)
-	return byte(b), err == nil
-}
 
 // tokenLogprob is one token in the log probabilities of a chat completion.
 type tokenLogprob struct {
@@ -67,11 +13,14 @@ type tokenLogprob struct {
 	Top     []tokenLogprob `json:"top_logprobs,omitzero"`
 }
 
+// tokens tells of a model's tokens.
+type tokens struct{ model *systemgemma.Model }
+
 // chat is the entry of one token.
 func (t tokens) chat(e *systemgemma.Event) tokenLogprob {
-	x := tokenLogprob{t.text(e.ID), clamp(e.Logprob), t.bytes(e.ID), []tokenLogprob{}}
+	x := tokenLogprob{pieces.Text(t.model, e.ID), pieces.Clamp(e.Logprob), pieces.Bytes(t.model, e.ID), []tokenLogprob{}}
 	for _, o := range e.Top {
-		x.Top = append(x.Top, tokenLogprob{Token: t.text(o.ID), Logprob: clamp(o.Logprob), Bytes: t.bytes(o.ID)})
+		x.Top = append(x.Top, tokenLogprob{Token: pieces.Text(t.model, o.ID), Logprob: pieces.Clamp(o.Logprob), Bytes: pieces.Bytes(t.model, o.ID)})
 	}
 	return x
 }
@@ -92,7 +41,7 @@ func newArrays() *arrays {
 // add appends a token with its log probability and the best ones there; hidden ones take no place in the text. The chosen one is
 // among them always, with the same number in both places: harnesses compare them as floats. Two tokens of one text keep the larger.
 func (a *arrays) add(t tokens, id int32, logprob float64, known bool, top []systemgemma.TokenLogprob, hidden bool) {
-	text := t.text(id)
+	text := pieces.Text(t.model, id)
 	a.Tokens = append(a.Tokens, text)
 	a.Offsets = append(a.Offsets, a.end)
 	if !hidden {
@@ -107,10 +56,10 @@ func (a *arrays) add(t tokens, id int32, logprob float64, known bool, top []syst
 			logprob = o.Logprob
 		}
 	}
-	own := clamp(logprob)
+	own := pieces.Clamp(logprob)
 	m := map[string]float64{text: own}
 	for _, o := range top {
-		s, x := t.text(o.ID), clamp(o.Logprob)
+		s, x := pieces.Text(t.model, o.ID), pieces.Clamp(o.Logprob)
 		if had, ok := m[s]; !ok || x > had {
 			m[s] = x
 		}

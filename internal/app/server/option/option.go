@@ -161,7 +161,7 @@ var hintNames = []string{
 	"num_gpu", "main_gpu", "num_thread", "num_batch", "num_gqa", "numa", "low_vram", "f16_kv", "use_mmap", "use_mlock", "vocab_only", "logits_all", "embedding_only",
 	"user", "metadata", "store", "service_tier", "reasoning_effort", "reasoning", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "verbosity",
 	"cache_prompt", "id_slot", "slot_id", "n_cache_reuse", "n_keep", "num_keep", "n_discard", "use_cache", "cache_implementation", "max_matching_ngram_size",
-	"num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold", "draft_num_predict", "num_ctx", "n_ctx",
+	"num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold", "draft_num_predict", "num_ctx", "n_ctx", "priority",
 }
 
 // hints takes what changes nothing. think: false is one, and true is refused before.

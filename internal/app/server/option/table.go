@@ -111,7 +111,6 @@ var table = []row{
 		return err
 	}},
 	{[]string{"ignore_eos"}, boolean(func(r *reader, b bool) { r.a.IgnoreEOS = b })},
-	{[]string{"priority"}, integer(-100, 100, func(r *reader, n int) { r.a.Priority = n })},
 	{[]string{"n", "num_return_sequences"}, func(r *reader, name string) (err error) {
 		r.a.N, _, err = r.Int(name, 1, max(1, r.limits.N))
 		return err
