@@ -85,6 +85,9 @@ func (p *prepared) read(f *option.Fields, maxN int) error {
 	for _, id := range p.lease.Info.EOS {
 		p.stop[id] = !p.a.IgnoreEOS
 	}
+	for _, id := range p.a.StopIDs {
+		p.stop[id] = true
+	}
 	if n := max(p.a.N, p.a.BestOf); n > 1 && p.a.Sampling.Seed == 0 {
 		p.a.Sampling.Seed = drawSeed()
 	}

@@ -213,11 +213,10 @@ var refused = []struct {
 	harmless []string // values, as JSON
 	instead  string
 }{
-	{"guidance_scale", []string{"1", "1.0"}, ""}, {"negative_prompt", []string{`""`}, ""}, {"negative_prompt_ids", []string{"[]"}, ""},
 	{"num_beams", []string{"1"}, ""}, {"use_beam_search", []string{"false"}, ""}, {"num_beam_groups", []string{"1"}, ""}, {"diversity_penalty", []string{"0", "0.0"}, ""},
 	{"length_penalty", []string{"1", "1.0"}, ""}, {"early_stopping", []string{"false"}, ""}, {"penalty_alpha", []string{"0", "0.0"}, ""}, {"dola_layers", nil, ""},
-	{"token_healing", []string{"false"}, ""}, {"watermark", []string{"false"}, "systemgemma run --watermark-keys"}, {"watermarking_config", nil, "systemgemma run --watermark-keys"},
-	{"stop_token_ids", []string{"[]"}, "stop with a text"}, {"eos_token_id", nil, "stop with a text"}, {"bad_words_ids", []string{"[]"}, "bad_words, suppress_tokens or logit_bias"},
+	{"watermark", []string{"false"}, "systemgemma run --watermark-keys"}, {"watermarking_config", nil, "systemgemma run --watermark-keys"},
+	{"eos_token_id", nil, "stop_token_ids"}, {"bad_words_ids", []string{"[]"}, "bad_words, suppress_tokens or logit_bias"},
 	{"renormalize_logits", []string{"false", "true"}, ""}, {"remove_invalid_values", []string{"false", "true"}, ""}, {"top_a", []string{"0", "0.0"}, ""},
 	{"chat_template", []string{`""`}, "system_mode, or systemgemma serve --template"}, {"chat_template_kwargs", []string{"{}"}, "system_mode"}, {"template", []string{`""`}, "system_mode, or systemgemma serve --template"},
 	{"shift", []string{"false"}, "context_overflow or truncate"}, {"context_shift", []string{"false"}, "context_overflow or truncate"}, {"truncate_prompt_tokens", nil, "context_overflow"},

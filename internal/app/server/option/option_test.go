@@ -92,6 +92,10 @@ func TestHonouredForms(t *testing.T) {
 		{`{"exponential_decay_length_penalty": [10, 1.5]}`, func(a *Answer) (any, any) {
 			return []float64{float64(a.Sampling.DecayStart), a.Sampling.DecayFactor}, []float64{10, 1.5}
 		}},
+		{`{"stop_token_ids": [3, 4], "token_healing": true}`, func(a *Answer) (any, any) { return a.StopIDs, []int32{3, 4} }},
+		{`{"negative_prompt": "a", "guidance_scale": 1.5}`, func(a *Answer) (any, any) {
+			return a.Guidance, &systemgemma.Guidance{Scale: 1.5, Negative: systemgemma.Prompt{Text: "a"}}
+		}},
 		{`{"max_time": 1.5}`, func(a *Answer) (any, any) { return a.MaxTime, 1500 * time.Millisecond }},
 		{`{"samplers": ["top_k", "typ_p", "temperature"]}`, func(a *Answer) (any, any) { return a.Sampling.Order, []string{"top_k", "typical_p", "temperature"} }},
 		{`{"prediction": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}`, func(a *Answer) (any, any) { return a.Prediction, "ab" }},
@@ -156,8 +160,8 @@ func TestRefused(t *testing.T) {
 		`{"logit_bias": [[-1, 1]]}`: "logit_bias: want token ids or texts", `{"logit_bias": [[1.5, 1]]}`: "logit_bias", `{"logit_bias": 3}`: "logit_bias", `{"logit_bias": {"5": null}}`: "logit_bias",
 		`{"seed": 1.5}`: "seed: want a whole number of 64 bits", `{"seed": 99999999999999999999}`: "seed: want",
 		`{"think": true}`: "think: Gemma 2 does not support thinking", `{"think": "high"}`: "think",
-		`{"guidance_scale": 2}`: "guidance_scale: not supported", `{"num_beams": 4}`: "num_beams: not supported", `{"stop_token_ids": [3]}`: "stop_token_ids: not supported; want stop with a text",
-		`{"chat_template": "x"}`: "chat_template: not supported", `{"images": ["x"]}`: "images: not supported", `{"token_healing": true}`: "token_healing",
+		`{"guidance_scale": 200}`: "guidance_scale: want", `{"negative_prompt": "a"}`: "negative_prompt: want guidance_scale beside it", `{"num_beams": 4}`: "num_beams: not supported", `{"stop_token_ids": "x"}`: "stop_token_ids: want a list of token ids", `{"eos_token_id": 3}`: "eos_token_id: not supported; want stop_token_ids",
+		`{"chat_template": "x"}`: "chat_template: not supported", `{"images": ["x"]}`: "images: not supported", `{"token_healing": 3}`: "token_healing",
 		`{"response_format": {"type": "xml"}}`: "response_format.type: want text, json_object or json_schema", `{"response_format": "json"}`: "response_format: want an object",
 		`{"response_format": {"type": "json_schema"}}`: "response_format.json_schema.schema: want a JSON schema, found none", `{"response_format": {"type":"json_schema","json_schema":{"schema":3}}}`: "schema: want a JSON schema",
 		`{"format": "yaml"}`: `format: want "json" or a JSON schema`, `{"format": 3}`: "format: want a JSON schema", `{"format": "json", "guided_regex": "a"}`: "guided_regex: want one format, found format beside it",

@@ -110,6 +110,14 @@ var table = []row{
 		r.a.Stop, _, err = r.Texts(name, MaxStops, maxStop)
 		return err
 	}},
+	{[]string{"stop_token_ids"}, ids(func(r *reader, list []int32) { r.a.StopIDs = list })},
+	{[]string{"token_healing"}, boolean(func(r *reader, b bool) { r.a.Heal = b })},
+	{[]string{"guidance_scale"}, number(-100, 100, func(r *reader, x float64) {
+		if x != 1 {
+			r.a.Guidance = &systemgemma.Guidance{Scale: x}
+		}
+	})},
+	{[]string{"negative_prompt"}, negative}, // after guidance_scale
 	{[]string{"ignore_eos"}, boolean(func(r *reader, b bool) { r.a.IgnoreEOS = b })},
 	{[]string{"n", "num_return_sequences"}, func(r *reader, name string) (err error) {
 		r.a.N, _, err = r.Int(name, 1, max(1, r.limits.N))
@@ -359,6 +367,19 @@ func decay(r *reader, name string) error {
 		return r.wrong(name, "[start, factor]", raw)
 	}
 	r.s.DecayStart, r.s.DecayFactor = int(pair[0]), pair[1]
+	return nil
+}
+
+// negative is the prompt that guidance steers away from.
+func negative(r *reader, name string) error {
+	text, _, err := r.Text(name)
+	if err != nil || text == "" {
+		return err
+	}
+	if r.a.Guidance == nil {
+		return r.Invalid(name, "want guidance_scale beside it, other than 1")
+	}
+	r.a.Guidance.Negative = systemgemma.Prompt{Text: text}
 	return nil
 }
 
