@@ -147,8 +147,8 @@ func TestCompletions(t *testing.T) {
 			t.Errorf("choice %d: streamed %q, want %q", i, texts[i], c.Text)
 		}
 	}
-	if u := list[len(list)-1].Usage; u == nil || *u != *x.Usage {
-		t.Errorf("usage %+v, want %+v", u, x.Usage)
+	if u := list[len(list)-1].Usage; u == nil || u.Prompt != x.Usage.Prompt || u.Completion != x.Usage.Completion || u.Total != x.Usage.Total {
+		t.Errorf("usage %+v, want %+v", u, x.Usage) // how many tokens were cached depends on what ran when
 	}
 	best := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"One","n":1,"best_of":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
 	all := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"One","n":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
