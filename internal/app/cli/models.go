@@ -83,7 +83,7 @@ func resolve(env *Env, name string) (found, error) {
 	if !errors.Is(err, models.ErrNotFound) {
 		return found{}, fmt.Errorf("model: %w", err)
 	}
-	if n, parseErr := names.Parse(name, nil); isShort || parseErr == nil && (n.Kind == names.URL || n.Kind == names.Hub && strings.Contains(n.Repo, "/") && !looksLikePath(name)) {
+	if n, parseErr := names.Parse(name, nil); isShort || parseErr == nil && (n.Kind == names.URL || n.Kind == names.Ollama || n.Kind == names.Hub && strings.Contains(n.Repo, "/") && !looksLikePath(name)) {
 		return found{}, &notHereError{name}
 	}
 	return found{}, fmt.Errorf("model %q: want mini, a folder or a .gguf file, a model of systemgemma list, or one to pull (%s, owner/name); "+
@@ -122,6 +122,9 @@ func isModel(env *Env, arg string) bool {
 		return true
 	}
 	if _, ok := names.Lookup(arg); ok {
+		return true
+	}
+	if n, err := names.Parse(arg, nil); err == nil && n.Kind == names.Ollama {
 		return true
 	}
 	store, err := env.store()

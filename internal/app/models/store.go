@@ -205,7 +205,9 @@ func (s Store) Find(name string) ([]Model, error) {
 	}
 	found, err := find(all, name)
 	if errors.Is(err, ErrNotFound) {
-		err = errors.Join(s.otherFamily(name), err)
+		if other := s.otherFamily(name); other != nil {
+			return nil, other
+		}
 	}
 	return found, err
 }
