@@ -222,6 +222,35 @@ func TestLinuxHasRoomForAll(t *testing.T) {
 	}
 }
 
+// What it costs a program to look for a model in itself: where there is none, and where there is one.
+func BenchmarkFind(b *testing.B) {
+	path, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := OpenProgram(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(b.TempDir(), "bundle"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer out.Close()
+	if err := p.Write(context.Background(), out, bytes.NewReader(fakeModel(1<<20)), 1<<20, Card{Name: "m"}); err != nil {
+		b.Fatal(err)
+	}
+	for name, path := range map[string]string{"none": path, "model": out.Name()} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if x, err := Find(path); err != nil || (x != nil) != (name == "model") {
+					b.Fatal(x, err)
+				}
+			}
+		})
+	}
+}
+
 // FuzzFind reads any bytes as a program.
 func FuzzFind(f *testing.F) {
 	t := trailer{card: 2, offset: align, size: 10, cardSum: 0}
