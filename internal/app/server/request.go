@@ -256,7 +256,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 // Unknown counts the members of a request that nobody knows.
 func Unknown(r *http.Request, f *option.Fields) {
 	if n := len(f.Rest()); n > 0 {
-		callOf(r).server.metrics.unknown.Add(float64(n))
+		callOf(r).server.metrics.unknown.Add(int64(n))
 	}
 }
 
