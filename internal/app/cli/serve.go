@@ -17,6 +17,7 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub"
 	hubsettings "github.com/systemgemma/systemgemma/internal/app/hub/settings"
+	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/access"
 	"github.com/systemgemma/systemgemma/internal/app/server/gate"
@@ -203,7 +204,11 @@ func (c *serveCmd) models(env *Env) (*hosted.Set, error) {
 	}
 	h.Resolve = func(name string) (hosted.Found, error) {
 		f, err := resolve(env, name)
-		return hosted.Found{Name: servedName(name, f), Path: f.path, SystemMode: f.mode, Stored: f.model}, err
+		x := hosted.Found{Name: servedName(name, f), Path: f.path, SystemMode: f.mode, Stored: f.model}
+		if err == nil && f.bundle != nil {
+			x.Carried = &models.Settings{System: f.bundle.Card.System}
+		}
+		return x, err
 	}
 	h.Tuned = func(path string, o *systemgemma.Options) *systemgemma.Options {
 		return tunedOptions(env, found{path: path}, o)

@@ -48,6 +48,7 @@ type Found struct {
 	Path       string // for systemgemma.Open
 	SystemMode string // that the name asks for; "": none
 	Stored     *models.Model
+	Carried    *models.Settings // instead of what lies beside it; nil: that
 }
 
 // DefaultKeepAlive is how long an unused model stays open.
@@ -89,6 +90,7 @@ type model struct {
 	timer    *time.Timer
 	lastUsed time.Time
 	adapters adapters
+	carried  *models.Settings
 }
 
 // New makes the set, and finds the models that were asked for. None is opened yet.
@@ -229,7 +231,7 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 	if s.opt.Tuned != nil {
 		o = s.opt.Tuned(m.path, o)
 	}
-	x, err := s.open(m.path, o)
+	x, carried, list, err := s.openCarrying(m.what, o)
 	took := time.Since(start)
 	var info systemgemma.Info
 	if err == nil {
@@ -253,6 +255,7 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 	}
 	s.log.Info("model opened", "model", m.name, "seconds", took.Seconds(), "bytes", m.need)
 	m.m, m.info, m.opened, m.took, m.lastUsed = x, info, time.Now(), took, time.Now()
+	m.carried, m.adapters = carried, list
 	if m.waiters == 0 {
 		s.shut(m)
 	}

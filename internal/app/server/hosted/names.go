@@ -22,6 +22,8 @@ type what struct {
 	path  string // for systemgemma.Open
 	mode  string // system mode that the name asks for; "": none
 	entry *models.Model
+
+	carried *models.Settings // nil: what lies beside it
 }
 
 // directory knows the models that were asked for by name, and looks the others up in the store.
@@ -109,7 +111,7 @@ func (d *directory) locate(arg string, resolve func(string) (Found, error)) (wha
 		if f.Path == "" {
 			f.Path = systemgemma.Mini
 		}
-		return what{name: f.Name, path: f.Path, mode: f.SystemMode, entry: f.Stored}, err
+		return what{name: f.Name, path: f.Path, mode: f.SystemMode, entry: f.Stored, carried: f.Carried}, err
 	}
 	if arg == "" || arg == systemgemma.Mini {
 		return mini, nil

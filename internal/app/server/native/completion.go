@@ -40,7 +40,7 @@ func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer lease.Release()
-	c := &completion{lease: lease, a: option.New(lease.Model.DefaultSampling()), stop: map[int32]bool{}}
+	c := &completion{lease: lease, a: option.From(lease.Defaults()), stop: map[int32]bool{}}
 	if err := c.read(f); err != nil {
 		return err
 	}

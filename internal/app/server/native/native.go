@@ -187,10 +187,11 @@ func render(l *hosted.Lease, f *option.Fields) (x *systemgemma.Rendered, mode st
 	if err != nil {
 		return nil, "", err
 	}
-	a := option.New(l.Model.DefaultSampling())
+	a := option.From(l.Defaults())
 	if err := a.Read(f, option.Llama, option.Limits{N: 1, Context: l.Model.ContextLength()}); err != nil {
 		return nil, "", err
 	}
+	list = l.Begin(list)
 	last := list[len(list)-1].Role
 	final := last == "assistant" || last == "model"
 	if a.ContinueFinal != nil {

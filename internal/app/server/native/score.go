@@ -34,7 +34,7 @@ func (d *dialect) score(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer lease.Release()
-	a := option.New(lease.Model.DefaultSampling())
+	a := option.From(lease.Defaults())
 	prompt, _ := f.Raw("prompt")
 	conts, err := continuations(f)
 	if err != nil {

@@ -58,7 +58,7 @@ func (d *dialect) props(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := d.server.Config().Version
 	x := map[string]any{
-		"default_generation_settings": map[string]any{"n_ctx": lease.Model.ContextLength(), "params": settings(lease.Model.DefaultSampling(), -1)},
+		"default_generation_settings": map[string]any{"n_ctx": lease.Model.ContextLength(), "params": settings(*lease.Defaults().Sampling, -1)},
 		"total_slots":                 d.server.Config().Gate.Parallel,
 		"model_alias":                 lease.Name,
 		"model_path":                  filepath.Base(lease.Path), // where it lies is nobody's business outside

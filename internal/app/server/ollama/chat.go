@@ -54,7 +54,7 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 		}
 		q.a.Format = format
 	}
-	messages := tools.Render(list, offered, choice)
+	messages := tools.Render(tools.Begin(q.lease, list), offered, choice)
 	o := systemgemma.ChatOptions{GenerateOptions: q.a.GenerateOptions, SystemMode: q.a.SystemMode, Context: q.a.Context}
 	if err := q.renders(messages); err != nil {
 		return err

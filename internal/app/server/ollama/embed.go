@@ -63,7 +63,7 @@ func (e *embedding) read(r *http.Request, f *option.Fields, dimensions int, give
 	if size := e.Info.Config.HiddenSize; given && dimensions != size && dimensions != 0 {
 		return problem.Unsupported("dimensions", "want %d, which is all that this model has: a part of it means nothing; found %d", size, dimensions)
 	}
-	e.Answer = option.New(e.Model.DefaultSampling())
+	e.Answer = option.From(e.Defaults())
 	limits := option.Limits{N: 1, Context: e.Model.ContextLength()}
 	if err := e.Read(f, option.Ollama, limits); err != nil {
 		return err

@@ -88,6 +88,9 @@ func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 	if g.system != "" {
 		messages = slices.Insert(messages, 0, systemgemma.Message{Role: "system", Content: g.system})
 	}
+	if len(g.context) == 0 {
+		messages = q.lease.Begin(messages)
+	}
 	if err := q.renders(messages); err != nil {
 		return err
 	}

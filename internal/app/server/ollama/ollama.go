@@ -188,7 +188,7 @@ func (d *dialect) begin(r *http.Request, f *option.Fields, empty bool) (*request
 
 // read takes the options: those of the object options, and those that stand beside it.
 func (q *request) read(r *http.Request, f *option.Fields, top int) error {
-	q.a = option.New(q.lease.Model.DefaultSampling())
+	q.a = option.From(q.lease.Defaults())
 	limits := option.Limits{N: 1, Context: q.lease.Model.ContextLength()}
 	if err := q.a.Read(f, option.Ollama, limits); err != nil {
 		return err

@@ -148,7 +148,7 @@ func withSystem(list []tools.Message, text string) []tools.Message {
 }
 
 func (c *conversation) ready(list []tools.Message) error {
-	c.messages = tools.Render(list, c.tools, c.choice)
+	c.messages = tools.Render(tools.Begin(c.lease, list), c.tools, c.choice)
 	format, err := tools.Format(c.tools, c.choice)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (d *dialect) prepare(r *http.Request, f *option.Fields, prefix string) (*pr
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{lease: lease, print: fingerprint(lease), a: option.New(lease.Model.DefaultSampling()), id: prefix + rand.Text(), created: d.now().Unix(), stop: map[int32]bool{}}
+	p := &prepared{lease: lease, print: fingerprint(lease), a: option.From(lease.Defaults()), id: prefix + rand.Text(), created: d.now().Unix(), stop: map[int32]bool{}}
 	if err := p.read(f, d.server.Config().MaxN); err != nil {
 		lease.Release()
 		return nil, err

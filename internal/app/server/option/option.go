@@ -92,6 +92,15 @@ func New(defaults systemgemma.Sampling) *Answer {
 	return &Answer{GenerateOptions: systemgemma.GenerateOptions{Sampling: &s}, N: 1}
 }
 
+// From is an answer by the options that count where a request says nothing; their Sampling is not nil.
+func From(defaults systemgemma.GenerateOptions) *Answer {
+	a := New(*defaults.Sampling)
+	sampling := a.Sampling
+	a.GenerateOptions = defaults
+	a.Sampling = sampling
+	return a
+}
+
 // Check reports what contradicts, when everything has been read.
 func (a *Answer) Check() error {
 	s := a.Sampling

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 )
@@ -191,6 +192,11 @@ type Message struct {
 	Calls   []Call // of an assistant
 	CallID  string // of a tool's result: which call, or
 	Name    string // which tool
+}
+
+// Begin puts what a model carries before a conversation.
+func Begin(l *hosted.Lease, list []Message) []Message {
+	return hosted.Begin(l, list, func(m *Message) string { return m.Role }, func(m systemgemma.Message) Message { return Message{Role: m.Role, Content: m.Content} })
 }
 
 // Render makes of them what the library renders: with the tools, if they may be called, in the first system text.

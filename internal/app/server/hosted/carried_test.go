@@ -1,0 +1,74 @@
+package hosted
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/modelfile"
+	"github.com/systemgemma/systemgemma/internal/app/models"
+)
+
+// What a model carries counts where a request says nothing, and nowhere else.
+func TestCarried(t *testing.T) {
+	store := copies(t, "own/pirate", "own/plain")
+	all, err := store.Find("own/pirate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := modelfile.Parse("FROM mini\nPARAMETER temperature 0.25\nPARAMETER num_predict 7\nPARAMETER num_ctx 512\nPARAMETER stop END\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := models.Settings{System: "Talk like a pirate.", Parameters: file.Parameters,
+		Messages: []modelfile.Message{{Role: "user", Content: "Hello"}, {Role: "assistant", Content: "Arr!"}}}
+	if err := store.PutSettings(context.Background(), all[0].Path, settings); err != nil {
+		t.Fatal(err)
+	}
+	s := newSet(t, Options{Store: store})
+	l := acquire(t, s, "own/pirate")
+	defer l.Release()
+	d := l.Defaults()
+	if d.Sampling.Temperature != 0.25 || d.MaxTokens != 7 || len(d.Stop) != 1 || d.Stop[0] != "END" || l.Model.ContextLength() != 512 {
+		t.Errorf("found %+v, %+v and a context of %d", d, d.Sampling, l.Model.ContextLength())
+	}
+	user := systemgemma.Message{Role: "user", Content: "Who are you?"}
+	own := systemgemma.Message{Role: "system", Content: "Be brief."}
+	hello, arr := systemgemma.Message{Role: "user", Content: "Hello"}, systemgemma.Message{Role: "assistant", Content: "Arr!"}
+	for _, c := range []struct{ list, want []systemgemma.Message }{
+		{[]systemgemma.Message{user}, []systemgemma.Message{{Role: "system", Content: "Talk like a pirate."}, hello, arr, user}},
+		{[]systemgemma.Message{own, user}, []systemgemma.Message{own, hello, arr, user}},
+	} {
+		if diff := cmp.Diff(c.want, l.Begin(c.list)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	plain := acquire(t, s, "own/plain")
+	defer plain.Release()
+	if diff := cmp.Diff([]systemgemma.Message{user}, plain.Begin([]systemgemma.Message{user})); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(plain.Model.DefaultSampling(), *plain.Defaults().Sampling); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A model whose adapter can't be opened is not served without it.
+func TestCarriedAdapterIsMissing(t *testing.T) {
+	store := copies(t, "own/broken")
+	all, err := store.Find("own/broken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(strings.TrimSuffix(all[0].Path, ".gguf")+".settings.json", []byte(`{"adapters": ["none.gguf"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSet(t, Options{Store: store})
+	if l, err := s.Acquire(context.Background(), "own/broken", nil); err == nil {
+		l.Release()
+		t.Error("a model was opened without its adapter")
+	}
+}
