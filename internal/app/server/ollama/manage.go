@@ -8,15 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
-	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 )
 
@@ -70,7 +67,7 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if name, err := localName(to); err == nil && e.Stored != nil {
-		if err := d.place(r.Context(), e.Stored, name); err != nil {
+		if err := d.place(r.Context(), e.Stored, name, func(*models.Settings) error { return nil }); err != nil {
 			return err
 		}
 		return noted(w)
@@ -81,8 +78,8 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 	return noted(w, fmt.Sprintf("%s is a name of %s until the server ends; systemgemma serve --alias %s=%s keeps it", to, e.Name, to, e.Name))
 }
 
-// place gives a model of the store a second file.
-func (d *dialect) place(ctx context.Context, m *models.Model, name string) error {
+// place gives a model of the store a second file, which carries what it does and what is changed.
+func (d *dialect) place(ctx context.Context, m *models.Model, name string, change change) error {
 	store, err := d.store()
 	if err != nil {
 		return err
@@ -99,12 +96,12 @@ func (d *dialect) place(ctx context.Context, m *models.Model, name string) error
 	if err != nil {
 		return err
 	}
+	if err := change(carried); err != nil {
+		return err
+	}
 	to := store.Path(name, models.FileName(name, typ, version))
 	return d.keep(ctx, store, name, to, o, func() error {
-		if _, err := os.Lstat(to); err == nil {
-			return models.ErrExists // before its settings are replaced
-		}
-		if err := store.PutSettings(ctx, to, *carried); err != nil {
+		if err := putNew(ctx, store, to, carried); err != nil {
 			return err
 		}
 		return models.Place(ctx, m.Path, to)
@@ -289,97 +286,4 @@ func (d *dialect) push(_ http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "push is not supported by this server: it has no account at a registry")
-}
-
-// create answers POST /api/create: a second name of a model, or a model of a GGUF file that was brought as a blob.
-func (d *dialect) create(w http.ResponseWriter, r *http.Request) error {
-	f, err := server.ReadJSON(r)
-	if err != nil {
-		return err
-	}
-	name, err := wanted(f)
-	if err != nil {
-		return err
-	}
-	stream, given, err := f.Bool("stream")
-	if err != nil {
-		return err
-	}
-	from, _, err := f.Text("from")
-	if err != nil {
-		return err
-	}
-	files, err := f.Object("files")
-	if err != nil {
-		return err
-	}
-	for _, x := range []string{"system", "template", "parameters", "messages", "adapters", "license", "quantize", "modelfile", "path"} {
-		if raw, found := f.Raw(x); found && string(raw) != `""` && string(raw) != "{}" && string(raw) != "[]" {
-			return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "%s: not supported by this server; systemgemma create makes such a model", x)
-		}
-	}
-	server.Unknown(r, f)
-	new, err := localName(name)
-	if err != nil {
-		return problem.Invalid("model", "%v", err)
-	}
-	switch {
-	case (from == "") == (files == nil || len(files.Rest()) == 0):
-		return f.Invalid("", "want from, the name of a model, or files, a GGUF file and the digest of its blob")
-	case from != "":
-		err = d.createFrom(r, from, new)
-	default:
-		err = d.createOf(r, files, new)
-	}
-	if err != nil {
-		return err
-	}
-	if given && !stream {
-		return noted(w)
-	}
-	out := server.NewLines(w, r)
-	defer out.Close()
-	return out.Send(status{Status: "success"})
-}
-
-func (d *dialect) createFrom(r *http.Request, from, name string) error {
-	e, err := d.server.Models().Find(from)
-	if err != nil {
-		return err
-	}
-	if e.Stored == nil {
-		return problem.Invalid("from", "%s is not in the server's folder of models; /api/copy gives it a second name", from)
-	}
-	return d.place(r.Context(), e.Stored, name)
-}
-
-func (d *dialect) createOf(r *http.Request, files *option.Fields, name string) error {
-	names := files.Rest()
-	if len(names) != 1 || !strings.HasSuffix(names[0], ".gguf") {
-		return problem.Invalid("files", "want one .gguf file, found %d: %.80s", len(names), strings.Join(names, ", "))
-	}
-	text, _, err := files.Text(names[0])
-	if err != nil {
-		return err
-	}
-	at, err := d.blobPath(text)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(at); err != nil {
-		return problem.Invalid("files", "%s: no such blob is here; bring it by POST /api/blobs/%s", names[0], text)
-	}
-	if info, err := systemgemma.Describe(at, nil); err != nil || info.Config == nil {
-		return problem.Invalid("files", "%s is no model that can be run: want a GGUF file of Gemma 2", names[0])
-	}
-	store, err := d.store()
-	if err != nil {
-		return err
-	}
-	to := store.Path(name, models.FileName(name, "gguf", models.Version("", d.now())))
-	o := models.Origin{Source: "upload", SHA256: strings.TrimPrefix(text, "sha256:"), Made: d.now().UTC().Truncate(time.Second)}
-	if err := d.keep(r.Context(), store, name, to, o, func() error { return models.Place(r.Context(), at, to) }); err != nil {
-		return err
-	}
-	return os.Remove(at) // the model has its bytes
 }

@@ -144,6 +144,7 @@ func (d *dialect) ps(w http.ResponseWriter, _ *http.Request) error {
 // shown is the answer of /api/show.
 type shown struct {
 	Licence      string         `json:"license,omitempty"`
+	System       string         `json:"system,omitempty"`
 	Modelfile    string         `json:"modelfile"`
 	Parameters   string         `json:"parameters"`
 	Template     string         `json:"template"`
@@ -184,13 +185,25 @@ func (d *dialect) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	carried := &models.Settings{}
+	if e.Stored != nil {
+		if carried, err = d.server.Models().Store().Settings(e.Stored); err != nil {
+			return err
+		}
+	}
 	p := parameters(info.Sampling)
-	file := modelfile.File{From: e.Name, Parameters: p}
-	if licence := licence(&e); licence != "" {
+	for _, own := range carried.Parameters.List() {
+		if err := p.Set(own[0], own[1]); err != nil {
+			return err
+		}
+	}
+	file := carried.Modelfile(e.Name)
+	file.Parameters, file.Adapters = p, nil // whose paths are the server's
+	if licence := licence(&e); licence != "" && carried.Licenses == nil {
 		file.Licenses = []string{licence}
 	}
 	x := shown{
-		Licence: licence(&e), Modelfile: file.String(), Template: info.ChatTemplate, Details: describe(&e), Info: facts(&info), Capabilities: capabilities,
+		Licence: strings.Join(file.Licenses, "\n"), Modelfile: file.String(), System: carried.System, Template: cmp.Or(carried.Template, info.ChatTemplate), Details: describe(&e), Info: facts(&info), Capabilities: capabilities,
 		Modified: e.Changed.UTC(), SystemMode: info.SystemMode,
 	}
 	var lines []string
