@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -94,6 +95,17 @@ func newMetrics(s *Server) *metrics {
 		{"systemgemma_decode_tokens_per_second", "Generated tokens per second over ten seconds, all requests together.", func() float64 { _, x := count.Rates(); return x }},
 	} {
 		m.values = append(m.values, value{x.name, "gauge", x.help, x.read})
+	}
+	if _, err := os.Stat("/proc/self/statm"); err == nil { // Linux
+		m.values = append(m.values,
+			value{"process_resident_memory_bytes", "gauge", "Memory of the process.", func() float64 {
+				text, _ := os.ReadFile("/proc/self/statm")
+				return float64(resident(string(text)))
+			}},
+			value{"process_open_fds", "gauge", "Open files and connections.", func() float64 {
+				open, _ := os.ReadDir("/proc/self/fd")
+				return float64(max(len(open)-1, 0)) // but for the one that lists them
+			}})
 	}
 	return m
 }
