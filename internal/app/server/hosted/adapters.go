@@ -27,7 +27,7 @@ func (l *Lease) Adapters() []AdapterState {
 	return l.model.adapters
 }
 
-// LoadAdapter opens an adapter for the leased model, which has it until it is closed. A caller decides which paths a client may name.
+// LoadAdapter opens an adapter for the leased model, which has it until the set is closed, also when it is closed itself and opened again. A caller decides which paths a client may name.
 func (l *Lease) LoadAdapter(path string, scale float32) (AdapterState, error) {
 	a, err := l.Model.OpenAdapter(path)
 	if err != nil {

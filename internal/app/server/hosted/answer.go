@@ -2,7 +2,6 @@ package hosted
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -13,27 +12,18 @@ import (
 // Events are an answer as it comes.
 type Events = iter.Seq2[systemgemma.Event, error]
 
-// errTime ends an answer that has taken as long as it may.
-var errTime = errors.New("the answer took as long as it may")
-
-// Chat is Model.Chat, counted. maxTime above 0 ends the answer then, as the limit on tokens would. Errors are those of a client.
-func (l *Lease) Chat(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions, maxTime time.Duration) Events {
-	return l.counted(ctx, maxTime, func(ctx context.Context) Events { return l.Model.Chat(ctx, messages, o) })
+// Chat is Model.Chat, counted. Errors are those of a client.
+func (l *Lease) Chat(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions) Events {
+	return l.counted(ctx, l.Model.Chat(ctx, messages, o))
 }
 
 // Generate is Model.Generate, counted as Chat is.
-func (l *Lease) Generate(ctx context.Context, p systemgemma.Prompt, o *systemgemma.GenerateOptions, maxTime time.Duration) Events {
-	return l.counted(ctx, maxTime, func(ctx context.Context) Events { return l.Model.Generate(ctx, p, o) })
+func (l *Lease) Generate(ctx context.Context, p systemgemma.Prompt, o *systemgemma.GenerateOptions) Events {
+	return l.counted(ctx, l.Model.Generate(ctx, p, o))
 }
 
-func (l *Lease) counted(ctx context.Context, maxTime time.Duration, start func(context.Context) Events) Events {
+func (l *Lease) counted(ctx context.Context, events Events) Events {
 	return func(yield func(systemgemma.Event, error) bool) {
-		run := ctx
-		if maxTime > 0 {
-			var cancel context.CancelFunc
-			run, cancel = context.WithTimeoutCause(ctx, maxTime, errTime)
-			defer cancel()
-		}
 		m := l.set.meter
 		ended := false
 		defer func() {
@@ -41,7 +31,7 @@ func (l *Lease) counted(ctx context.Context, maxTime time.Duration, start func(c
 				m.Cancelled.Add(1) // who reads wanted no more
 			}
 		}()
-		for e, err := range start(run) {
+		for e, err := range events {
 			if e.ID >= 0 {
 				m.Token()
 			}
@@ -51,9 +41,6 @@ func (l *Lease) counted(ctx context.Context, maxTime time.Duration, start func(c
 				m.DecodeTime.Add(int64(r.Decode))
 				m.DraftedTokens.Add(int64(r.DraftedTokens))
 				m.AcceptedTokens.Add(int64(r.AcceptedTokens))
-				if r.FinishReason == systemgemma.FinishCancel && ctx.Err() == nil && errors.Is(context.Cause(run), errTime) {
-					r.FinishReason, err = systemgemma.FinishLength, nil // out of time, not unwanted
-				}
 			}
 			switch {
 			case err == nil && e.Result != nil:

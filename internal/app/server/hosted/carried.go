@@ -31,14 +31,21 @@ func apply(c *models.Settings, o *systemgemma.Options) {
 	}
 }
 
-// openAdapters opens the adapters that a model carries, at strength 1, before anybody uses it.
-func openAdapters(m *systemgemma.Model, c *models.Settings) (list adapters, err error) {
-	for i, path := range c.Adapters {
-		a, err := m.OpenAdapter(path)
-		if err != nil {
+// openAdapters opens the adapters that a model had when it was closed, else those that it carries, at strength 1, before anybody uses it.
+func (s *Set) openAdapters(m *systemgemma.Model, path string, c *models.Settings) (adapters, error) {
+	s.mu.Lock()
+	list, had := s.loaded[path]
+	s.mu.Unlock()
+	if list = slices.Clone(list); !had {
+		for i, p := range c.Adapters {
+			list = append(list, AdapterState{ID: i, Path: p, Scale: 1})
+		}
+	}
+	for i := range list {
+		var err error
+		if list[i].Adapter, err = m.OpenAdapter(list[i].Path); err != nil {
 			return nil, err
 		}
-		list = append(list, AdapterState{ID: i, Path: path, Scale: 1, Adapter: a})
 	}
 	return list, nil
 }
@@ -54,7 +61,7 @@ func (s *Set) openCarrying(w what, o *systemgemma.Options) (*systemgemma.Model, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	list, err := openAdapters(m, carried)
+	list, err := s.openAdapters(m, w.path, carried)
 	if err == nil {
 		sampling := carried.Parameters.Sampling(m.DefaultSampling())
 		err = sampling.Validate()

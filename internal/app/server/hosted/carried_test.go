@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/systemgemma/systemgemma"
@@ -70,5 +71,28 @@ func TestCarriedAdapterIsMissing(t *testing.T) {
 	if l, err := s.Acquire(context.Background(), "own/broken", nil); err == nil {
 		l.Release()
 		t.Error("a model was opened without its adapter")
+	}
+}
+
+// Adapters that were loaded are there again when an idle model was closed and opened anew, at the strengths that were set.
+func TestAdaptersOutliveAnIdleModel(t *testing.T) {
+	const dir = "../../../checkpoint/peft/testdata/lora/"
+	s := newSet(t, Options{Models: []string{"base"}, Resolve: func(string) (Found, error) { return Found{Name: "base", Path: dir + "base"}, nil }})
+	now := time.Duration(0)
+	l, err := s.Acquire(context.Background(), "base", &now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.LoadAdapter(dir+"plain-r4-qv", 0.5); err != nil {
+		t.Fatal(err)
+	}
+	before := l.Model
+	l.Release()
+	until(t, "the model is closed", func() bool { return len(s.Running()) == 0 })
+	l = acquire(t, s, "base")
+	defer l.Release()
+	uses, err := l.Use(nil)
+	if err != nil || l.Model == before || len(uses) != 1 || uses[0].Scale != 0.5 {
+		t.Errorf("found %+v, %v, want the adapter at 0.5 in a model opened anew", uses, err)
 	}
 }

@@ -65,11 +65,12 @@ type Set struct {
 	open func(string, *systemgemma.Options) (*systemgemma.Model, error)
 
 	mu      sync.Mutex
-	models  map[string]*model // guarded by mu; by path: those that are open, or being opened or closed
-	used    int64             // guarded by mu; bytes of all of them
-	closed  bool              // guarded by mu
-	changed chan struct{}     // guarded by mu; closed and replaced whenever a model changes its state
-	busy    sync.WaitGroup    // goroutines that open or close models
+	models  map[string]*model   // guarded by mu; by path: those that are open, or being opened or closed
+	loaded  map[string]adapters // guarded by mu; by path: adapters of models that are closed, which get them again
+	used    int64               // guarded by mu; bytes of all of them
+	closed  bool                // guarded by mu
+	changed chan struct{}       // guarded by mu; closed and replaced whenever a model changes its state
+	busy    sync.WaitGroup      // goroutines that open or close models
 }
 
 // model is one that is open, or being opened or closed. Its fields are guarded by Set.mu.
@@ -98,7 +99,7 @@ func New(o Options) (*Set, error) {
 	if o.KeepAlive == 0 {
 		o.KeepAlive = DefaultKeepAlive
 	}
-	s := &Set{opt: o, limit: o.Memory, meter: o.Meter, log: o.Log, models: map[string]*model{}, changed: make(chan struct{}), open: systemgemma.Open}
+	s := &Set{opt: o, limit: o.Memory, meter: o.Meter, log: o.Log, models: map[string]*model{}, loaded: map[string]adapters{}, changed: make(chan struct{}), open: systemgemma.Open}
 	if s.meter == nil {
 		s.meter = &meter.Meter{}
 	}
@@ -264,6 +265,9 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 // forget takes a model off the books. s.mu is held.
 func (s *Set) forget(m *model) {
 	delete(s.models, m.path)
+	if m.m != nil {
+		s.loaded[m.path] = m.adapters
+	}
 	s.used -= m.need
 }
 

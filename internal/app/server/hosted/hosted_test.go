@@ -290,35 +290,35 @@ func TestAnswersAreCounted(t *testing.T) {
 	defer l.Release()
 	messages := []systemgemma.Message{{Role: "user", Content: "Hello"}}
 	o := &systemgemma.ChatOptions{GenerateOptions: systemgemma.GenerateOptions{MaxTokens: 5, IgnoreEOS: true}}
-	for _, err := range l.Chat(context.Background(), messages, o, 0) {
+	for _, err := range l.Chat(context.Background(), messages, o) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range l.Chat(context.Background(), messages, o, 0) {
+	for range l.Chat(context.Background(), messages, o) {
 		break // wants no more
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, err := range l.Chat(ctx, messages, o, 0) {
+	for _, err := range l.Chat(ctx, messages, o) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
-	long := &systemgemma.ChatOptions{GenerateOptions: systemgemma.GenerateOptions{IgnoreEOS: true}}
-	for e, err := range l.Chat(context.Background(), messages, long, time.Microsecond) {
+	long := &systemgemma.ChatOptions{GenerateOptions: systemgemma.GenerateOptions{IgnoreEOS: true, MaxTime: time.Microsecond}}
+	for e, err := range l.Chat(context.Background(), messages, long) {
 		if err != nil || e.Result != nil && e.Result.FinishReason != systemgemma.FinishLength {
 			t.Errorf("out of time: %v, %+v", err, e.Result)
 		}
 	}
 	var p *problem.Error
-	for _, err := range l.Chat(context.Background(), []systemgemma.Message{{Role: "robot"}}, o, 0) {
+	for _, err := range l.Chat(context.Background(), []systemgemma.Message{{Role: "robot"}}, o) {
 		if !errors.As(err, &p) || p.Status != 400 {
 			t.Errorf("a wrong role: %v", err)
 		}
 	}
 	ids := make([]int32, l.Model.ContextLength()+1)
-	for _, err := range l.Generate(context.Background(), systemgemma.Prompt{IDs: ids}, nil, 0) {
+	for _, err := range l.Generate(context.Background(), systemgemma.Prompt{IDs: ids}, nil) {
 		if p = problem.Of(err); p.Status != 400 || p.Code != problem.CodeContextLength {
 			t.Errorf("too long: %v", err)
 		}

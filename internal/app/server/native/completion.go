@@ -45,7 +45,7 @@ func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	server.Unknown(r, f)
-	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.a.GenerateOptions, c.a.MaxTime)
+	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.a.GenerateOptions)
 	if c.none {
 		events = c.promptOnly(events)
 	}

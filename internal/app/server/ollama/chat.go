@@ -59,7 +59,7 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if err := q.renders(messages); err != nil {
 		return err
 	}
-	p.events = q.lease.Chat(r.Context(), messages, &o, q.a.MaxTime)
+	p.events = q.lease.Chat(r.Context(), messages, &o)
 	return p.send(w, r)
 }
 

@@ -81,7 +81,7 @@ func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 		if q.a.SystemMode != "" {
 			return problem.Invalid("raw", "want no system_mode beside it: a raw prompt is all that the model sees")
 		}
-		p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{Text: g.prompt, Special: true}, &q.a.GenerateOptions, q.a.MaxTime)
+		p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{Text: g.prompt, Special: true}, &q.a.GenerateOptions)
 		return nil
 	}
 	messages := []systemgemma.Message{{Role: "user", Content: g.prompt}}
@@ -96,14 +96,14 @@ func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 	}
 	if len(g.context) == 0 {
 		o := systemgemma.ChatOptions{GenerateOptions: q.a.GenerateOptions, SystemMode: q.a.SystemMode, Context: q.a.Context}
-		p.events = q.lease.Chat(r.Context(), messages, &o, q.a.MaxTime)
+		p.events = q.lease.Chat(r.Context(), messages, &o)
 		return nil
 	}
 	ids, err := q.after(g.context, messages)
 	if err != nil {
 		return err
 	}
-	p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{IDs: ids}, &q.a.GenerateOptions, q.a.MaxTime)
+	p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{IDs: ids}, &q.a.GenerateOptions)
 	return nil
 }
 

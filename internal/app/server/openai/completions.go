@@ -219,7 +219,7 @@ func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
 	per := max(c.a.N, c.a.BestOf)
 	results := make([]systemgemma.Result, len(c.prompts)*per)
 	err := sideBySide(r, len(results), func(r *http.Request, k int) error {
-		result, err := collect(c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.prompts[k/per].ids}, c.generate(k%per), c.a.MaxTime), nil)
+		result, err := collect(c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.prompts[k/per].ids}, c.generate(k%per)), nil)
 		if err == nil {
 			results[k] = *result
 		}
@@ -321,7 +321,7 @@ func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bo
 	err := sideBySide(r, len(c.prompts)*c.a.N, func(r *http.Request, k int) error {
 		p := &c.prompts[k/c.a.N]
 		t, pending, echo := tokens{c.lease.Model}, newArrays(), c.echo
-		for e, err := range c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: p.ids}, c.generate(k%c.a.N), c.a.MaxTime) {
+		for e, err := range c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: p.ids}, c.generate(k%c.a.N)) {
 			if err != nil {
 				return err
 			}

@@ -189,7 +189,7 @@ func (c *conversation) answer(r *http.Request, i int) hosted.Events {
 				yield(systemgemma.Event{ID: -1}, problem.OfModel(err))
 			}
 		}
-		return c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: x.IDs}, &o.GenerateOptions, c.a.MaxTime)
+		return c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: x.IDs}, &o.GenerateOptions)
 	}
-	return c.lease.Chat(r.Context(), c.messages, &o, c.a.MaxTime)
+	return c.lease.Chat(r.Context(), c.messages, &o)
 }

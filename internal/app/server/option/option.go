@@ -12,7 +12,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
@@ -41,9 +40,8 @@ var (
 type Answer struct {
 	systemgemma.GenerateOptions // Sampling is never nil
 	N                           int
-	BestOf                      int           // 0: N
-	MaxTime                     time.Duration // 0: no limit
-	MaxTokensGiven              bool          // MaxTokens was given, perhaps as 0
+	BestOf                      int  // 0: N
+	MaxTokensGiven              bool // MaxTokens was given, perhaps as 0
 
 	SystemMode          string
 	System              *string                   // instead of the system messages; nil: as they are

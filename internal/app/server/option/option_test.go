@@ -160,7 +160,7 @@ func TestRefused(t *testing.T) {
 		`{"logit_bias": [[-1, 1]]}`: "logit_bias: want token ids or texts", `{"logit_bias": [[1.5, 1]]}`: "logit_bias", `{"logit_bias": 3}`: "logit_bias", `{"logit_bias": {"5": null}}`: "logit_bias",
 		`{"seed": 1.5}`: "seed: want a whole number of 64 bits", `{"seed": 99999999999999999999}`: "seed: want",
 		`{"think": true}`: "think: Gemma 2 does not support thinking", `{"think": "high"}`: "think",
-		`{"guidance_scale": 200}`: "guidance_scale: want", `{"negative_prompt": "a"}`: "negative_prompt: want guidance_scale beside it", `{"num_beams": 4}`: "num_beams: not supported", `{"stop_token_ids": "x"}`: "stop_token_ids: want a list of token ids", `{"eos_token_id": 3}`: "eos_token_id: not supported; want stop_token_ids",
+		`{"guidance_scale": 200}`: "guidance_scale: want", `{"negative_prompt": "a"}`: "negative_prompt: want guidance_scale beside it", `{"num_beams": 4}`: "num_beams: not supported", `{"negative_prompt_ids": [[2]]}`: "negative_prompt_ids: not supported; want negative_prompt", `{"stop_token_ids": "x"}`: "stop_token_ids: want a list of token ids", `{"eos_token_id": 3}`: "eos_token_id: not supported; want stop_token_ids",
 		`{"chat_template": "x"}`: "chat_template: not supported", `{"images": ["x"]}`: "images: not supported", `{"token_healing": 3}`: "token_healing",
 		`{"response_format": {"type": "xml"}}`: "response_format.type: want text, json_object or json_schema", `{"response_format": "json"}`: "response_format: want an object",
 		`{"response_format": {"type": "json_schema"}}`: "response_format.json_schema.schema: want a JSON schema, found none", `{"response_format": {"type":"json_schema","json_schema":{"schema":3}}}`: "schema: want a JSON schema",
