@@ -139,6 +139,13 @@ func (h *testHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// count reads one of the counters: the answer that a client has whole may still be under way in the hub.
+func (h *testHub) count(of map[string]int, file string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return of[file]
+}
+
 func (h *testHub) file(w http.ResponseWriter, r *http.Request, repo, name, commit string, slow time.Duration) {
 	b, ok := h.files[repo][name]
 	if !ok {

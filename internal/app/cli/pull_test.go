@@ -61,7 +61,7 @@ func TestEightPulls(t *testing.T) {
 			t.Errorf("%v: %s", err, said[i])
 		}
 	}
-	if n := h.ends["google/gemma-2-2b-it/model.safetensors"]; n != 1 {
+	if n := h.count(h.ends, "google/gemma-2-2b-it/model.safetensors"); n != 1 {
 		t.Errorf("the weights were downloaded %d times, want once", n)
 	}
 	if files := pulled(t, home); len(files) != 1 {
@@ -154,7 +154,7 @@ func TestKilledPull(t *testing.T) {
 	if cmd, out := child(t, h, home, "verify", "2b"); cmd.Wait() != nil {
 		t.Errorf("%s", out)
 	}
-	if h.later["google/gemma-2-2b-it/model.safetensors"] == 0 {
+	if h.count(h.later, "google/gemma-2-2b-it/model.safetensors") == 0 {
 		t.Error("no attempt went on where the one before was")
 	}
 	left, err := filepath.Glob(filepath.Join(blobs, "*"))
