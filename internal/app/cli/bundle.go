@@ -64,7 +64,7 @@ type bundleReport struct {
 
 // Run makes the program.
 func (c *bundleCmd) Run(ctx context.Context, env *Env) error {
-	system, err := c.prompt()
+	system, _, err := c.prompt()
 	if err != nil {
 		return err
 	}

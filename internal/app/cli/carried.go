@@ -43,7 +43,7 @@ func (c *runCmd) carry(env *Env, s *models.Settings, r *request, o *systemgemma.
 	if c.Raw || c.IDs != nil {
 		return nil // no conversation
 	}
-	if r.system == "" {
+	if r.system == "" && !r.systemGiven {
 		r.system = s.System
 	}
 	for _, m := range s.Messages {

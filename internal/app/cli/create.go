@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/modelfile"
 	"github.com/systemgemma/systemgemma/internal/app/models"
-	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 )
 
 // createCmd is `systemgemma create NAME`.
@@ -140,38 +138,17 @@ func (c *createCmd) source(env *Env, store models.Store, f *modelfile.File) (fou
 		s.SystemMode = from.mode
 	}
 	s.From = f.From
-	if f.System != "" {
-		s.System = f.System
-	}
-	if f.Template != "" {
-		mode, err := modelfile.Mode(f.Template)
-		if err != nil {
-			return from, nil, err
-		}
-		s.SystemMode, s.Template, s.Unknown = mode, f.Template, ""
-	}
-	for _, p := range f.Parameters.List() {
-		if p[0] == "stop" {
-			s.Parameters.Stop = nil // those of the Modelfile count, all of them
-		}
-	}
-	for _, p := range f.Parameters.List() {
-		if err := s.Parameters.Set(p[0], p[1]); err != nil {
-			return from, nil, err
-		}
-	}
-	if f.Messages != nil {
-		s.Messages = f.Messages
-	}
-	if f.Licenses != nil {
-		s.Licenses = f.Licenses
-	}
+	says := *f
+	says.Adapters = nil
 	for _, a := range f.Adapters {
 		at := path(a)
 		if _, err := os.Stat(at); err != nil {
 			return from, nil, fmt.Errorf("ADAPTER: %w", err)
 		}
-		s.Adapters = append(s.Adapters, at)
+		says.Adapters = append(says.Adapters, at)
+	}
+	if err := s.Change(&says); err != nil {
+		return from, nil, err
 	}
 	return from, s, nil
 }
@@ -189,7 +166,7 @@ func (c *createCmd) inOllama(env *Env, from found, s *models.Settings) error {
 	if info, err := os.Stat(from.path); err != nil || info.IsDir() {
 		return fmt.Errorf("create: FROM %s: want a GGUF file for Ollama's store; systemgemma convert --to gguf makes one", s.From)
 	}
-	d, err := draft(from.path, s)
+	d, err := models.Draft(from.path, s)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
@@ -219,76 +196,4 @@ func (c *createCmd) inOllama(env *Env, from found, s *models.Settings) error {
 		return writeJSON(env, m)
 	}
 	return write(env.Stdout, fmt.Sprintf("ollama://%s, %s: %s\n", n, size(m.Bytes()), homePath(env, store.ManifestPath(n))))
-}
-
-// draft describes a model as a registry's: texts and facts, without the large layers.
-func draft(path string, s *models.Settings) (*ollamastore.Draft, error) {
-	info, err := systemgemma.Describe(path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if info.Config == nil {
-		return nil, fmt.Errorf("%s: want a whole model", path)
-	}
-	d := &ollamastore.Draft{
-		Family: "gemma2", Size: people(info.Parameters), FileType: fileType(&info), System: s.System, Template: s.Template, Licenses: s.Licenses,
-	}
-	if info.Format != "gguf" {
-		return nil, fmt.Errorf("%s is of a format that only this program reads; systemgemma convert --to gguf makes one for others", path)
-	}
-	if d.Template == "" {
-		d.Template = s.Unknown
-	}
-	if d.Template == "" {
-		mode := s.SystemMode
-		if mode == "" {
-			mode = info.SystemMode
-		}
-		text, ok := modelfile.GoTemplate(mode)
-		if !ok {
-			return nil, fmt.Errorf("system mode %s has no template that Ollama could use; want TEMPLATE in the Modelfile", mode)
-		}
-		d.Template = text
-	}
-	if !s.Parameters.IsZero() {
-		text, err := json.Marshal(s.Parameters)
-		if err != nil {
-			return nil, err
-		}
-		values := map[string]any{}
-		if err := json.Unmarshal(text, &values); err != nil {
-			return nil, err
-		}
-		d.Params = values
-	}
-	if s.Messages != nil {
-		d.Messages = s.Messages
-	}
-	return d, nil
-}
-
-// people is a number of parameters as Ollama shows it: 2.6B, 137M, 256.
-func people(n int64) string {
-	switch {
-	case n >= 1e9:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/1e9), ".0") + "B"
-	case n >= 1e6:
-		return fmt.Sprintf("%.0fM", float64(n)/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%.0fK", float64(n)/1e3)
-	}
-	return fmt.Sprint(n)
-}
-
-// fileType is the kind that most of a file's bytes have.
-func fileType(i *systemgemma.Info) string {
-	bytes := map[string]int64{}
-	best := "unknown"
-	for _, t := range i.Tensors {
-		bytes[t.Type] += t.Bytes
-		if bytes[t.Type] > bytes[best] {
-			best = t.Type
-		}
-	}
-	return best
 }

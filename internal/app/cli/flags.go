@@ -67,20 +67,23 @@ func (k kvType) Validate() error {
 
 // systemFlags give a system prompt.
 type systemFlags struct {
-	System     string `placeholder:"TEXT" xor:"system" group:"Prompt" help:"System prompt."`
-	SystemFile string `placeholder:"FILE" xor:"system" group:"Prompt" help:"File that holds the system prompt."`
+	System     *string `placeholder:"TEXT" xor:"system" group:"Prompt" help:"System prompt. An empty one switches off what the model itself brings."`
+	SystemFile string  `placeholder:"FILE" xor:"system" group:"Prompt" help:"File that holds the system prompt, which may be empty as that of --system."`
 }
 
-// prompt is the system prompt, "" for none. A file's last line end is no part of it.
-func (f *systemFlags) prompt() (string, error) {
+// prompt is the system prompt, and whether one was given, be it an empty one. A file's last line end is no part of it.
+func (f *systemFlags) prompt() (system string, given bool, err error) {
 	if f.SystemFile == "" {
-		return f.System, nil
+		if f.System == nil {
+			return "", false, nil
+		}
+		return *f.System, true, nil
 	}
 	text, err := readFile(f.SystemFile, maxText)
 	if err != nil {
-		return "", fmt.Errorf("--system-file: %w", err)
+		return "", false, fmt.Errorf("--system-file: %w", err)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), true, nil
 }
 
 // options collects what the library wants.

@@ -80,7 +80,7 @@ func (c *localGemmaCmd) check() error {
 		return usagef("--max_new_tokens: want 1 or more, found %d", c.MaxNewTokens)
 	case c.Seed != nil && *c.Seed < 1:
 		return usagef("--seed: want 1 or more, found %d", *c.Seed)
-	case c.Benchmark && (len(c.Prompt) > 0 || c.System != "" || c.SystemFile != ""):
+	case c.Benchmark && (len(c.Prompt) > 0 || c.System != nil || c.SystemFile != ""):
 		return usagef("--benchmark: want no prompt beside it")
 	}
 	if c.Dtype != "" {

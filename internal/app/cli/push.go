@@ -3,8 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -316,46 +314,6 @@ func (c *pushCmd) registry(ctx context.Context, env *Env, store models.Store, m 
 	return write(env.Stdout, "ollama://"+n.String()+"\n")
 }
 
-// blobs are the layers of a model that is in no Ollama store: large ones by path, small ones in memory.
-type blobs struct {
-	paths map[string]string
-	texts map[string]string
-}
-
-type memoryBlob struct{ *strings.Reader }
-
-func (memoryBlob) Close() error { return nil }
-
-// Open opens a layer.
-func (b *blobs) Open(l ollamastore.Layer) (ollamastore.Blob, int64, error) {
-	if text, ok := b.texts[l.Digest.Hex()]; ok {
-		return memoryBlob{strings.NewReader(text)}, int64(len(text)), nil
-	}
-	f, err := os.Open(b.paths[l.Digest.Hex()])
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, info.Size(), nil
-}
-
-// file adds a large layer.
-func (b *blobs) file(ctx context.Context, path string) (l ollamastore.Layer, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return l, err
-	}
-	if info.IsDir() {
-		return l, fmt.Errorf("%s: want a GGUF file for a registry", path)
-	}
-	sum, err := await(ctx, func() (string, error) { return digest(path) })
-	b.paths[sum] = path
-	return ollamastore.Layer{Digest: ollamastore.Digest("sha256:" + sum), Size: info.Size()}, err
-}
-
 // layers are a model as a registry takes it.
 func layers(ctx context.Context, m *found) (*ollamastore.Manifest, registry.Source, error) {
 	if m.model != nil && m.model.Ollama != nil {
@@ -368,25 +326,5 @@ func layers(ctx context.Context, m *found) (*ollamastore.Manifest, registry.Sour
 	if m.mode != "" && carried.SystemMode == "" {
 		carried.SystemMode = m.mode
 	}
-	d, err := draft(m.path, carried)
-	if err != nil {
-		return nil, nil, err
-	}
-	b := &blobs{paths: map[string]string{}, texts: map[string]string{}}
-	if d.Model, err = b.file(ctx, m.path); err != nil {
-		return nil, nil, err
-	}
-	for _, a := range carried.Adapters {
-		l, err := b.file(ctx, a)
-		if err != nil {
-			return nil, nil, err
-		}
-		d.Adapters = append(d.Adapters, l)
-	}
-	manifest, err := d.Assemble(func(text string) (ollamastore.Layer, error) {
-		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
-		b.texts[sum] = text
-		return ollamastore.Layer{Digest: ollamastore.Digest("sha256:" + sum), Size: int64(len(text))}, nil
-	})
-	return manifest, b, err
+	return models.Layers(ctx, m.path, carried)
 }

@@ -22,20 +22,26 @@ import (
 
 // newRegistry is a client of the registry of a model, by the environment.
 func newRegistry(env *Env, store models.Store, n names.OllamaName, insecure bool, rate int64, t *pullTeller) (*registry.Client, error) {
-	s, err := hubsettings.FromEnv(func(k string) (string, bool) { v := env.getenv(k); return v, v != "" }, env.getenv("HOME"))
+	return env.registryClient(n, registry.Options{
+		Insecure: insecure, Rate: rate, Report: t.fetching,
+		Waiting:  func(wait time.Duration, why error) { t.notice("%v; trying again in %s", why, wait) },
+		Notice:   func(text string) { t.notice("%s", text) },
+		LockDir:  store.LockDir(),
+		Verified: models.Verified{Store: store},
+	})
+}
+
+// registryClient adds to o what the environment says.
+func (e *Env) registryClient(n names.OllamaName, o registry.Options) (*registry.Client, error) {
+	s, err := hubsettings.FromEnv(func(k string) (string, bool) { v := e.getenv(k); return v, v != "" }, e.getenv("HOME"))
 	if err != nil {
 		return nil, err
 	}
 	if s.Offline {
 		return nil, &hub.OfflineError{What: n.String(), Variable: s.OfflineFrom}
 	}
-	return registry.New(n, registry.Options{
-		Version: newVersionReport(env.Build).Version, Insecure: insecure, Proxies: s.Proxies, Key: env.registryKey, Rate: rate, Report: t.fetching,
-		Waiting:  func(wait time.Duration, why error) { t.notice("%v; trying again in %s", why, wait) },
-		Notice:   func(text string) { t.notice("%s", text) },
-		LockDir:  filepath.Join(store.Home, "locks"),
-		Verified: models.Verified{Store: store},
-	}), nil
+	o.Version, o.Proxies, o.Key = newVersionReport(e.Build).Version, s.Proxies, e.registryKey
+	return registry.New(n, o), nil
 }
 
 // registryKey is the key by which a registry knows an account: Ollama's own.

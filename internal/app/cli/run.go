@@ -129,6 +129,7 @@ func (c *runCmd) forecast(ctx context.Context, env *Env, after literal) error {
 // request is what the arguments and standard input ask for.
 type request struct {
 	model, system, prompt string
+	systemGiven           bool // also an empty one, which none of the model's takes the place of
 	chat                  bool
 	seed                  []systemgemma.Message // of the model: conversations begin with them
 	adapters              []systemgemma.AdapterUse
@@ -136,7 +137,7 @@ type request struct {
 }
 
 func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r request, err error) {
-	if r.system, err = c.prompt(); err != nil {
+	if r.system, r.systemGiven, err = c.prompt(); err != nil {
 		return r, err
 	}
 	if r.format, err = c.format(); err != nil {
@@ -149,7 +150,7 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	if r.model, words, err = c.split(env, after); err != nil {
 		return r, err
 	}
-	if err := c.checkUse(r.system, words); err != nil {
+	if err := c.checkUse(r.systemGiven, words); err != nil {
 		return r, err
 	}
 	if err := c.bundledSystem(env, &r); err != nil {
@@ -159,7 +160,7 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	if err != nil {
 		return r, err
 	}
-	if system != "" && r.system == "" && !c.Raw && c.IDs == nil {
+	if system != "" && !r.systemGiven && r.system == "" && !c.Raw && c.IDs == nil {
 		r.system = system
 		told := fmt.Sprintf("mode %s: the system prompt is %q\n", c.Mode, system)
 		if c.quiet {
@@ -199,7 +200,7 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 
 // bundledSystem takes the system prompt of the model inside this program, where no other one is given.
 func (c *runCmd) bundledSystem(env *Env, r *request) error {
-	if r.system != "" || c.SystemFile != "" || c.Raw || c.IDs != nil {
+	if r.systemGiven || c.Raw || c.IDs != nil {
 		return nil
 	}
 	system, err := defaultSystem(env, r.model)
@@ -244,7 +245,7 @@ func exists(path string) bool {
 }
 
 // checkUse refuses options that would be ignored.
-func (c *runCmd) checkUse(system string, words []string) error {
+func (c *runCmd) checkUse(system bool, words []string) error {
 	bare := c.Raw || c.IDs != nil
 	if err := c.detailFlags.check(c.JSON); err != nil {
 		return err
@@ -257,7 +258,7 @@ func (c *runCmd) checkUse(system string, words []string) error {
 		return usagef("--ids: want no prompt beside it, found %q", words[0])
 	case c.IDs != nil && c.Raw:
 		return usagef("--ids: want no --raw beside it: ids are raw already")
-	case bare && system != "":
+	case bare && system:
 		return usagef("--system: want no --raw and no --ids beside it: they use no chat template")
 	case bare && (c.SystemMode != "" || c.Template != ""):
 		return usagef("--system-mode, --template: want no --raw and no --ids beside them: they use no chat template")

@@ -291,7 +291,7 @@ func (c *serveCmd) server(env *Env, set *hosted.Set, keys *access.Keys) (*server
 		}
 		o.Version = v.Version
 		return hub.New(settings, o)
-	}}))
+	}, Registry: env.registryClient}))
 	var adapters string
 	if store := set.Store(); store != nil {
 		adapters = filepath.Join(store.Home, "adapters")

@@ -36,7 +36,7 @@ type templateResponse struct {
 
 // Run renders an argument, or lines.
 func (c *templateCmd) Run(ctx context.Context, env *Env) error {
-	system, err := c.prompt()
+	system, _, err := c.prompt()
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 type File struct {
 	From       string // a model's name or path
 	System     string
+	NoSystem   bool   // SYSTEM is there, and empty: the model shall have none, whatever FROM carries
 	Template   string // a Go template as Ollama takes it
 	Adapters   []string
 	Parameters Parameters
@@ -106,6 +107,10 @@ func (f *File) add(r *reader, command string) error {
 		}
 		return once(&f.From)
 	case "SYSTEM":
+		if f.NoSystem {
+			return fmt.Errorf("want it once, found it again")
+		}
+		f.NoSystem = empty && f.System == ""
 		return once(&f.System)
 	case "TEMPLATE":
 		return once(&f.Template)
@@ -207,7 +212,7 @@ func (f *File) String() string {
 	if f.Template != "" {
 		line("TEMPLATE", f.Template)
 	}
-	if f.System != "" {
+	if f.System != "" || f.NoSystem {
 		line("SYSTEM", f.System)
 	}
 	for _, p := range f.Parameters.List() {

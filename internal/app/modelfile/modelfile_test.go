@@ -54,6 +54,22 @@ func TestParseAndWrite(t *testing.T) {
 	}
 }
 
+// An empty SYSTEM is one: a model made of another shall have none.
+func TestEmptySystem(t *testing.T) {
+	f, err := Parse("FROM x\nSYSTEM \"\"\n")
+	if err != nil || !f.NoSystem || f.System != "" {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	if again, err := Parse(f.String()); err != nil || !again.NoSystem {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for _, twice := range []string{"FROM x\nSYSTEM \"\"\nSYSTEM y\n", "FROM x\nSYSTEM y\nSYSTEM \"\"\n"} {
+		if _, err := Parse(twice); err == nil {
+			t.Errorf("%q is accepted", twice)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for text, part := range map[string]string{
 		"":                                  "want FROM",

@@ -50,6 +50,48 @@ func (s *Settings) Modelfile(from string) *modelfile.File {
 	return f
 }
 
+// Change puts in what a Modelfile says otherwise. A system prompt, a template, messages and licences replace those that are there, also a
+// system prompt that is given and empty; parameters do so one by one, stop texts all together; adapters, by their paths, come on top.
+func (s *Settings) Change(f *modelfile.File) error {
+	if f.System != "" || f.NoSystem {
+		s.System = f.System
+	}
+	if f.Template != "" {
+		mode, err := modelfile.Mode(f.Template)
+		if err != nil {
+			return err
+		}
+		s.SystemMode, s.Template, s.Unknown = mode, f.Template, ""
+	}
+	if f.Parameters.Stop != nil {
+		s.Parameters.Stop = nil
+	}
+	for _, p := range f.Parameters.List() {
+		if err := s.Parameters.Set(p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	if f.Messages != nil {
+		s.Messages = f.Messages
+	}
+	if f.Licenses != nil {
+		s.Licenses = f.Licenses
+	}
+	s.Adapters = append(s.Adapters, f.Adapters...)
+	return nil
+}
+
+// Stamp is a text that is another one once a model's file, or what lies beside it, was changed or made anew.
+func Stamp(model string) string {
+	stamp := ""
+	for _, path := range []string{model, settingsPath(model)} {
+		if info, err := os.Stat(path); err == nil {
+			stamp += fmt.Sprintf("%d %d;", info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return stamp
+}
+
 // settingsPath and adaptersPath are where a model's settings and adapters lie: beside it.
 func settingsPath(model string) string { return strings.TrimSuffix(model, ".gguf") + ".settings.json" }
 func adaptersPath(model string) string { return strings.TrimSuffix(model, ".gguf") + ".adapters" }

@@ -138,3 +138,36 @@ func mustOllama(t *testing.T, s string) names.OllamaName {
 	}
 	return n
 }
+
+// What a Modelfile says counts, and nothing else is lost.
+func TestChange(t *testing.T) {
+	half, one := 0.5, 1
+	s := Settings{
+		System: "old", SystemMode: "strict", Unknown: "template", Adapters: []string{"a"}, Licenses: []string{"free"},
+		Parameters: modelfile.Parameters{Temperature: &half, Stop: []string{"x", "y"}}, Messages: []modelfile.Message{{Role: "user", Content: "Hi"}},
+	}
+	before := s
+	if err := s.Change(&modelfile.File{}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, s); diff != "" {
+		t.Errorf("nothing said: %s", diff)
+	}
+	template, _ := modelfile.GoTemplate("merge")
+	f := &modelfile.File{
+		NoSystem: true, Template: template, Adapters: []string{"b"}, Parameters: modelfile.Parameters{TopK: &one, Stop: []string{"z"}},
+	}
+	if err := s.Change(f); err != nil {
+		t.Fatal(err)
+	}
+	want := Settings{
+		SystemMode: "merge", Template: template, Adapters: []string{"a", "b"}, Licenses: before.Licenses, Messages: before.Messages,
+		Parameters: modelfile.Parameters{Temperature: &half, TopK: &one, Stop: []string{"z"}},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := s.Change(&modelfile.File{Template: "{{ .Nothing }}"}); err == nil {
+		t.Error("a template that is none of ours is taken")
+	}
+}

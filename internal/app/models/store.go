@@ -213,7 +213,10 @@ func (s Store) Find(name string) ([]Model, error) {
 }
 
 func find(all []Model, name string) ([]Model, error) {
-	want := strings.TrimPrefix(name, "hf://")
+	want := name
+	for _, before := range []string{"hf://", "hf.co/", "huggingface.co/"} { // as its clients may write it
+		want = strings.TrimPrefix(want, before)
+	}
 	base, revision, _ := strings.Cut(want, "@")
 	base, typ, _ := strings.Cut(base, ":")
 	file := ""
@@ -225,13 +228,14 @@ func find(all []Model, name string) ([]Model, error) {
 	}
 	var found []Model
 	owners := map[string]bool{}
-	registry, err := names.ParseOllama(name)
-	ollama := err == nil && strings.HasPrefix(name, ollamaScheme)
+	registry, err := names.ParseClient(name)
+	// A name of one part is also one of the store's, whatever registry it came from.
+	ollama := err == nil && registry.Kind == names.Ollama && (strings.HasPrefix(name, ollamaScheme) || strings.Contains(registry.Target, "/"))
 	for _, m := range all {
 		if own := filepath.Base(m.Path); own != want && own != want+".gguf" {
 			switch {
 			case ollama:
-				if !m.from(registry) {
+				if !m.from(registry.Ollama) {
 					continue
 				}
 			case base != m.Name && base != filepath.Base(m.Name),
@@ -277,12 +281,15 @@ func Ambiguous(name string, found []Model) error {
 	return e
 }
 
+// LockDir is where locks lie: one of each model, and one of each blob that a registry's client fetches.
+func (s Store) LockDir() string { return filepath.Join(s.Home, "locks") }
+
 // Lock holds a model's lock until the returned function is called. waiting is told who holds it, once, if another process does.
 func (s Store) Lock(ctx context.Context, name string, waiting func(holder string)) (unlock func(), err error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(s.Home, "locks")
+	dir := s.LockDir()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,14 @@ type RegistryPuller struct {
 	Threads  int                               // that convert; 0 is all processors
 	Progress func(systemgemma.ConvertProgress) // of converting; may be nil
 	Notice   func(string)                      // what is worth a line; may be nil
+	Stage    func(string)                      // told StageVerify and StageWrite when their time has come; may be nil
 }
+
+// What is done with the layers once all are here, in the words that clients of Ollama know.
+const (
+	StageVerify = "verifying sha256 digest" // each layer had its hash; is it a model?
+	StageWrite  = "writing manifest"        // it gets its name
+)
 
 // RegistryPlan says what a pull from a registry will do.
 type RegistryPlan struct {
@@ -56,12 +63,31 @@ func (p *RegistryPuller) notice(format string, args ...any) {
 	}
 }
 
+func (p *RegistryPuller) stage(name string) {
+	if p.Stage != nil {
+		p.Stage(name)
+	}
+}
+
+// Layers are what the model is made of; none while the registry is away.
+func (x *RegistryPlan) Layers() []ollamastore.Layer {
+	if x.manifest == nil {
+		return nil
+	}
+	return x.manifest.All()
+}
+
 // Plan asks the registry what the model is. Only its small layers are fetched, and nothing is written.
 func (p *RegistryPuller) Plan(ctx context.Context) (*RegistryPlan, error) {
 	n := p.Client.Name
 	x := &RegistryPlan{Model: n.String(), Registry: p.Client.URL(), Name: models.OllamaName(n)}
 	if err := models.CheckName(x.Name); p.Ollama == nil && err != nil {
 		return nil, err
+	}
+	if p.Ollama != nil {
+		if err := ollamastore.Holds(n); err != nil {
+			return nil, err // before anything is fetched
+		}
 	}
 	if p.Type != "" && p.Type != Source && !slices.Contains(systemgemma.WeightTypes(), p.Type) {
 		return nil, fmt.Errorf("type: want %s, or one of %s; found %q", Source, strings.Join(systemgemma.WeightTypes(), ", "), p.Type)
@@ -208,9 +234,11 @@ func (p *RegistryPuller) make(ctx context.Context, x *RegistryPlan, r *Result) e
 		}
 	}
 	weights := p.fetched(x, x.weights)
+	p.stage(StageVerify)
 	if _, err := systemgemma.Describe(weights, nil); err != nil {
 		return fmt.Errorf("what %s gave is no model that can be run: %w", x.Registry, err)
 	}
+	p.stage(StageWrite)
 	if err := p.Store.PutSettings(ctx, x.Target, x.Settings); err != nil {
 		return err
 	}

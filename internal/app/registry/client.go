@@ -34,6 +34,7 @@ type Options struct {
 	Key      func() (ed25519.PrivateKey, error) // signs the request for a token; nil: there is none
 	Rate     int64                              // bytes a second; 0 is no limit
 	Report   func(download.Progress)            // one call at a time
+	Pushing  func(ollamastore.Layer)            // of a push: a layer's turn has come, at the end that of the manifest (ManifestType)
 	Waiting  func(time.Duration, error)         // before a pause that a server or a failure makes
 	Notice   func(string)                       // what is worth a line
 	LockDir  string                             // folder for one lock per blob that is fetched; "": the caller sees to it
@@ -70,6 +71,9 @@ func New(n names.OllamaName, o Options) *Client {
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}
+	}
+	if o.Pushing == nil {
+		o.Pushing = func(ollamastore.Layer) {}
 	}
 	u := &url.URL{Scheme: "https", Host: n.Host}
 	if o.Insecure {

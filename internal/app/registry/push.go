@@ -47,6 +47,7 @@ func (c *Client) Push(ctx context.Context, m *ollamastore.Manifest, src Source) 
 	if err != nil {
 		return err
 	}
+	c.o.Pushing(ollamastore.Layer{MediaType: ollamastore.ManifestType, Size: int64(len(text))})
 	resp, err := c.do(ctx, wire.Request{
 		Method: http.MethodPut, URL: c.path("manifests", c.Name.Tag), Body: string(text), Type: ollamastore.ManifestType,
 	})
@@ -66,6 +67,7 @@ func (c *Client) blobURL(d ollamastore.Digest) *url.URL {
 func (c *Client) upload(ctx context.Context, l ollamastore.Layer, src Source) error {
 	resp, err := c.do(ctx, wire.Request{Method: http.MethodHead, URL: c.blobURL(l.Digest)})
 	if err == nil {
+		c.o.Pushing(l)
 		return resp.Body.Close()
 	}
 	if wire.KindOf(err) != wire.NotFound {
@@ -79,6 +81,7 @@ func (c *Client) upload(ctx context.Context, l ollamastore.Layer, src Source) er
 	}
 	_ = resp.Body.Close() // only its header counts
 	if resp.StatusCode == http.StatusCreated {
+		c.o.Pushing(l)
 		return nil // it had the blob of another model
 	}
 	next, err := c.next(resp, begin)
@@ -90,6 +93,7 @@ func (c *Client) upload(ctx context.Context, l ollamastore.Layer, src Source) er
 		return fmt.Errorf("%s layer: %w", l.Kind(), err)
 	}
 	defer func() { _ = f.Close() }() // only read
+	c.o.Pushing(l)
 	sums := md5.New()
 	parts := 0
 	part := c.o.Part

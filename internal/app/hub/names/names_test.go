@@ -62,6 +62,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := ParseClient(s); err == nil && n.Kind == Ollama {
+			if again, err := ParseOllama(n.Ollama.Full()); err != nil || again != n.Ollama {
+				t.Fatalf("ParseClient(%q) = %+v, which reads again as %+v, %v", s, n, again, err)
+			}
+		}
 		n, err := Parse(s, nil)
 		if err != nil || n.Kind != Hub {
 			return
@@ -90,6 +95,35 @@ func TestOllamaNamesReadBack(t *testing.T) {
 	for _, s := range []string{"", "a:b:c", "../x:y", "h/n/m/x", "h:p/n/m", "n s/m", "-m", "m:", "a//b", "n/m:" + strings.Repeat("t", 81)} {
 		if n, err := ParseOllama(s); err == nil {
 			t.Errorf("%q is accepted as %s", s, n)
+		}
+	}
+}
+
+// Clients of Ollama leave out what it takes for granted.
+func TestParseClient(t *testing.T) {
+	for s, want := range map[string]Name{
+		"2b":                         {Kind: Hub, Short: "2b", Repo: "google/gemma-2-2b-it"},
+		"owner/name:Q8_0":            {Kind: Hub, Repo: "owner/name", Quant: "Q8_0"},
+		"owner.x/name/m.gguf":        {Kind: Hub, Repo: "owner.x/name", File: "m.gguf"},
+		"hf.co/owner/name:Q4_K_M":    {Kind: Hub, Repo: "owner/name", Quant: "Q4_K_M"},
+		"huggingface.co/owner/name":  {Kind: Hub, Repo: "owner/name"},
+		"hf.co/owner/name:latest":    {Kind: Hub, Repo: "owner/name"},
+		"gemma2:2b":                  {Kind: Ollama, Target: "gemma2:2b", Ollama: OllamaName{Registry, Library, "gemma2", "2b"}},
+		"gemma2":                     {Kind: Ollama, Target: "gemma2", Ollama: OllamaName{Registry, Library, "gemma2", Latest}},
+		"ollama://ns/m":              {Kind: Ollama, Target: "ns/m", Ollama: OllamaName{Registry, "ns", "m", Latest}},
+		"h.example/ns/m:v1":          {Kind: Ollama, Target: "h.example/ns/m:v1", Ollama: OllamaName{"h.example", "ns", "m", "v1"}},
+		"localhost:5000/ns/m":        {Kind: Ollama, Target: "localhost:5000/ns/m", Ollama: OllamaName{"localhost:5000", "ns", "m", Latest}},
+		"https://example.org/m.gguf": {Kind: URL, Target: "https://example.org/m.gguf"},
+		"./x/y":                      {Kind: Path, Target: "./x/y"},
+	} {
+		got, err := ParseClient(s)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("ParseClient(%q): %v (-want +got):\n%s", s, err, diff)
+		}
+	}
+	for _, s := range []string{"", "2b:w4", "no model", "a/b/c", "h.example/../m", "ftp://a/b", "a\x00", "hf.co/", "hf.co/../x"} {
+		if n, err := ParseClient(s); err == nil {
+			t.Errorf("%q is accepted as %+v", s, n)
 		}
 	}
 }

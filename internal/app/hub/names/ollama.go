@@ -74,3 +74,26 @@ func (n OllamaName) Full() string { return n.Host + "/" + n.Namespace + "/" + n.
 func (n OllamaName) Same(o OllamaName) bool {
 	return strings.EqualFold(n.Host, o.Host) && n.Namespace == o.Namespace && n.Model == o.Model && n.Tag == o.Tag
 }
+
+// ParseClient reads a name as clients of Ollama give it: as Parse does, but that hf.co and huggingface.co before a repository mean the hub,
+// three parts that begin with a host a registry's model, and one part that is no short name a model of Ollama's own library.
+func ParseClient(s string) (Name, error) {
+	for _, host := range []string{"hf.co/", "huggingface.co/"} {
+		if rest, ok := strings.CutPrefix(s, host); ok {
+			return Parse("hf://"+strings.TrimSuffix(rest, ":"+Latest), nil)
+		}
+	}
+	n, err := Parse(s, nil)
+	host, _, parts := strings.Cut(s, "/")
+	bare, _, _ := strings.Cut(s, ":")
+	_, isShort := short[bare]
+	library := !parts && err != nil && !isShort
+	registry := strings.Count(s, "/") == 2 && (strings.ContainsAny(host, ".:") || host == "localhost") && !strings.HasSuffix(s, ".gguf")
+	if !library && !registry || strings.Contains(s, "://") {
+		return n, err
+	}
+	if o, bad := ParseOllama(s); bad == nil && Printable("model name", s) == nil {
+		return Name{Kind: Ollama, Target: s, Ollama: o}, nil
+	}
+	return n, err
+}

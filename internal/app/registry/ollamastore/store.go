@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -60,8 +61,22 @@ func (s Store) ManifestPath(n names.OllamaName) string {
 // BlobPath is where a blob lies, or will lie.
 func (s Store) BlobPath(d Digest) string { return filepath.Join(s.Dir, "blobs", d.File()) }
 
+// Holds refuses a name that no store on this system can hold: Ollama makes a folder of a registry's host as it stands, and Windows has no
+// folders with a colon in their names, which parts the host from a port.
+func Holds(n names.OllamaName) error { return holds(n, runtime.GOOS == "windows") }
+
+func holds(n names.OllamaName, windows bool) error {
+	if windows && strings.Contains(n.Host, ":") {
+		return fmt.Errorf("%s: Ollama's store has no place on Windows for a registry with a port, as %s; want our own store, or a registry at the usual port", n, n.Host)
+	}
+	return nil
+}
+
 // Manifest reads a model's manifest; *UnknownError if there is none.
 func (s Store) Manifest(n names.OllamaName) (*Manifest, error) {
+	if Holds(n) != nil {
+		return nil, &UnknownError{n, s.Dir} // its path would be that of a stream of another file
+	}
 	text, err := readFile(s.ManifestPath(n), MaxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &UnknownError{n, s.Dir}
@@ -86,6 +101,9 @@ func (s Store) PutManifest(n names.OllamaName, m *Manifest) error {
 }
 
 func (s Store) putManifest(n names.OllamaName, text []byte) error {
+	if err := Holds(n); err != nil {
+		return err
+	}
 	path := s.ManifestPath(n)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -138,3 +138,19 @@ func FuzzReadParts(f *testing.F) {
 		}
 	})
 }
+
+// A registry with a port has no folder on Windows; all others have, everywhere.
+func TestHolds(t *testing.T) {
+	for text, windows := range map[string]bool{"gemma2:2b": true, "h.example/ns/m": true, "h.example:5000/ns/m": false} {
+		n, err := names.ParseOllama(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := holds(n, true); (err == nil) != windows || err != nil && !strings.Contains(err.Error(), "h.example:5000") {
+			t.Errorf("%s on Windows: %v", text, err)
+		}
+		if err := holds(n, false); err != nil {
+			t.Errorf("%s elsewhere: %v", text, err)
+		}
+	}
+}

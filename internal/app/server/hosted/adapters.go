@@ -20,6 +20,12 @@ type AdapterState struct {
 // adapters are those of a model, guarded by Set.mu. The slice is replaced, not changed.
 type adapters []AdapterState
 
+// kept are the adapters of a model that was closed, for the same file alone.
+type kept struct {
+	list  adapters
+	stamp string // models.Stamp of the file that they were loaded for
+}
+
 // Adapters are those of the model that is leased.
 func (l *Lease) Adapters() []AdapterState {
 	l.set.mu.Lock()

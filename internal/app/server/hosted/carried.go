@@ -32,11 +32,14 @@ func apply(c *models.Settings, o *systemgemma.Options) {
 }
 
 // openAdapters opens the adapters that a model had when it was closed, else those that it carries, at strength 1, before anybody uses it.
-func (s *Set) openAdapters(m *systemgemma.Model, path string, c *models.Settings) (adapters, error) {
+// A file that was changed since, or made anew, is another model.
+func (s *Set) openAdapters(m *systemgemma.Model, path, stamp string, c *models.Settings) (adapters, error) {
 	s.mu.Lock()
-	list, had := s.loaded[path]
+	had, ok := s.loaded[path]
 	s.mu.Unlock()
-	if list = slices.Clone(list); !had {
+	list := slices.Clone(had.list)
+	if !ok || had.stamp != stamp {
+		list = nil
 		for i, p := range c.Adapters {
 			list = append(list, AdapterState{ID: i, Path: p, Scale: 1})
 		}
@@ -51,7 +54,7 @@ func (s *Set) openAdapters(m *systemgemma.Model, path string, c *models.Settings
 }
 
 // openCarrying opens a model with what it carries.
-func (s *Set) openCarrying(w what, o *systemgemma.Options) (*systemgemma.Model, *models.Settings, adapters, error) {
+func (s *Set) openCarrying(w what, stamp string, o *systemgemma.Options) (*systemgemma.Model, *models.Settings, adapters, error) {
 	carried, err := s.carriedBy(w)
 	if err != nil {
 		return nil, nil, nil, err
@@ -61,7 +64,7 @@ func (s *Set) openCarrying(w what, o *systemgemma.Options) (*systemgemma.Model, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	list, err := s.openAdapters(m, w.path, carried)
+	list, err := s.openAdapters(m, w.path, stamp, carried)
 	if err == nil {
 		sampling := carried.Parameters.Sampling(m.DefaultSampling())
 		err = sampling.Validate()
@@ -92,18 +95,24 @@ func (l *Lease) Carried() (system string, messages []systemgemma.Message) {
 
 // Begin puts what the model carries before a conversation.
 func (l *Lease) Begin(list []systemgemma.Message) []systemgemma.Message {
-	return Begin(l, list, func(m *systemgemma.Message) string { return m.Role }, func(m systemgemma.Message) systemgemma.Message { return m })
+	return Begin(l, list, func(m *systemgemma.Message) (role, content string) { return m.Role, m.Content }, func(m systemgemma.Message) systemgemma.Message { return m })
 }
 
 // Begin puts what a model carries before a conversation of messages of any kind: its system prompt if there is none, its messages behind
-// the system prompts.
-func Begin[M any](l *Lease, list []M, role func(*M) string, of func(systemgemma.Message) M) []M {
+// the system prompts. A system prompt that is empty switches the model's off, and is left out: it says nothing.
+func Begin[M any](l *Lease, list []M, read func(*M) (role, content string), of func(systemgemma.Message) M) []M {
 	n := 0
-	for n < len(list) && (role(&list[n]) == "system" || role(&list[n]) == "developer") {
-		n++
+	var begin []M
+	for ; n < len(list); n++ {
+		role, content := read(&list[n])
+		if role != "system" && role != "developer" {
+			break
+		}
+		if content != "" || n+1 == len(list) { // a conversation has at least one message
+			begin = append(begin, list[n])
+		}
 	}
 	system, messages := l.Carried()
-	begin := slices.Clone(list[:n])
 	if n == 0 && system != "" {
 		begin = append(begin, of(systemgemma.Message{Role: "system", Content: system}))
 	}

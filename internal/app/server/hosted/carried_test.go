@@ -3,6 +3,7 @@ package hosted
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func TestCarried(t *testing.T) {
 	for _, c := range []struct{ list, want []systemgemma.Message }{
 		{[]systemgemma.Message{user}, []systemgemma.Message{{Role: "system", Content: "Talk like a pirate."}, hello, arr, user}},
 		{[]systemgemma.Message{own, user}, []systemgemma.Message{own, hello, arr, user}},
+		{[]systemgemma.Message{{Role: "system"}, user}, []systemgemma.Message{hello, arr, user}}, // none is wanted
 	} {
 		if diff := cmp.Diff(c.want, l.Begin(c.list)); diff != "" {
 			t.Error(diff)
@@ -95,4 +97,94 @@ func TestAdaptersOutliveAnIdleModel(t *testing.T) {
 	if err != nil || l.Model == before || len(uses) != 1 || uses[0].Scale != 0.5 {
 		t.Errorf("found %+v, %v, want the adapter at 0.5 in a model opened anew", uses, err)
 	}
+}
+
+// Adapters that were loaded are those of one file: a model that is changed, or removed and made again under the same name, has its own.
+func TestAdaptersOfAModelMadeAnew(t *testing.T) {
+	const dir = "../../../checkpoint/peft/testdata/lora/"
+	base, err := filepath.Abs(dir + "base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	convert := func() {
+		if _, err := systemgemma.Convert(t.Context(), base, &systemgemma.ConvertOptions{Output: path, Types: []string{"f32"}, NoReport: true, Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	convert()
+	s := newSet(t, Options{Models: []string{"x"}, Resolve: func(string) (Found, error) { return Found{Name: "x", Path: path}, nil }})
+	load := func() {
+		l := acquire(t, s, "x")
+		if _, err := l.LoadAdapter(dir+"plain-r4-qv", 0.5); err != nil {
+			t.Fatal(err)
+		}
+		l.Release()
+	}
+	has := func() int {
+		l := acquire(t, s, "x")
+		defer l.Release()
+		return len(l.Adapters())
+	}
+	at := time.Unix(1_700_000_000, 0)
+	setTime := func() {
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setTime()
+	load()
+	closed := func() {
+		if err := s.Unload("x"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the model is closed", func() bool { return len(s.Running()) == 0 })
+	}
+	closed()
+	if n := has(); n != 1 {
+		t.Fatalf("opened again: %d adapters, want 1", n)
+	}
+	// Changed by another program.
+	closed()
+	at = at.Add(time.Second)
+	setTime()
+	if n := has(); n != 0 {
+		t.Errorf("a changed file: %d adapters, want none", n)
+	}
+	// Removed while it is in use, and made again so that nothing tells the files apart: who asks then gets the new one.
+	load()
+	old := acquire(t, s, "x")
+	s.Removed(path)
+	convert()
+	setTime()
+	got := anew(t, s, old)
+	if n := len(got.Adapters()); n != 0 || got.Model == old.Model {
+		t.Errorf("a removed model: %d adapters, the same model: %t", n, got.Model == old.Model)
+	}
+	got.Release()
+}
+
+// anew acquires x while another lease of it, of before it was removed, is given back.
+func anew(t *testing.T, s *Set, old *Lease) *Lease {
+	t.Helper()
+	type result struct {
+		l   *Lease
+		err error
+	}
+	c := make(chan result, 1)
+	go func() {
+		l, err := s.Acquire(context.Background(), "x", nil)
+		c <- result{l, err}
+	}()
+	select {
+	case r := <-c:
+		t.Fatalf("a removed model was given: %v", r.err)
+	case <-time.After(20 * time.Millisecond): // it waits, as it should; a slow machine proves less, not something wrong
+	}
+	old.Release()
+	r := <-c
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	return r.l
 }

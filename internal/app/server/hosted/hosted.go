@@ -65,12 +65,12 @@ type Set struct {
 	open func(string, *systemgemma.Options) (*systemgemma.Model, error)
 
 	mu      sync.Mutex
-	models  map[string]*model   // guarded by mu; by path: those that are open, or being opened or closed
-	loaded  map[string]adapters // guarded by mu; by path: adapters of models that are closed, which get them again
-	used    int64               // guarded by mu; bytes of all of them
-	closed  bool                // guarded by mu
-	changed chan struct{}       // guarded by mu; closed and replaced whenever a model changes its state
-	busy    sync.WaitGroup      // goroutines that open or close models
+	models  map[string]*model // guarded by mu; by path: those that are open, or being opened or closed
+	loaded  map[string]kept   // guarded by mu; by path: adapters of models that are closed, which get them again
+	used    int64             // guarded by mu; bytes of all of them
+	closed  bool              // guarded by mu
+	changed chan struct{}     // guarded by mu; closed and replaced whenever a model changes its state
+	busy    sync.WaitGroup    // goroutines that open or close models
 }
 
 // model is one that is open, or being opened or closed. Its fields are guarded by Set.mu.
@@ -87,6 +87,8 @@ type model struct {
 	done     chan struct{} // closed when opening has ended
 	err      error         // of opening
 	closing  bool
+	removed  bool      // its file is removed: nobody gets it any more
+	stamp    string    // models.Stamp of its file, from before it was opened
 	expires  time.Time // zero: never, or it is in use
 	timer    *time.Timer
 	lastUsed time.Time
@@ -99,7 +101,7 @@ func New(o Options) (*Set, error) {
 	if o.KeepAlive == 0 {
 		o.KeepAlive = DefaultKeepAlive
 	}
-	s := &Set{opt: o, limit: o.Memory, meter: o.Meter, log: o.Log, models: map[string]*model{}, loaded: map[string]adapters{}, changed: make(chan struct{}), open: systemgemma.Open}
+	s := &Set{opt: o, limit: o.Memory, meter: o.Meter, log: o.Log, models: map[string]*model{}, loaded: map[string]kept{}, changed: make(chan struct{}), open: systemgemma.Open}
 	if s.meter == nil {
 		s.meter = &meter.Meter{}
 	}
@@ -150,7 +152,7 @@ func (s *Set) Acquire(ctx context.Context, name string, keepAlive *time.Duration
 			return nil, problem.Of(systemgemma.ErrClosed)
 		}
 		m := s.models[w.path]
-		if m != nil && m.m != nil && !m.closing {
+		if m != nil && m.m != nil && !m.closing && !m.removed {
 			m.users++
 			m.stopTimer()
 			l.Model, l.Info, l.model = m.m, m.info, m
@@ -173,7 +175,7 @@ func (s *Set) Acquire(ctx context.Context, name string, keepAlive *time.Duration
 // wait waits until m, or without one any model, has changed its state. s.mu is held, but for the waiting.
 func (s *Set) wait(ctx context.Context, m *model) error {
 	changed := s.changed
-	if m != nil && !m.closing {
+	if m != nil && !m.closing && !m.removed {
 		changed = m.done
 		m.waiters++
 		defer func() { m.waiters-- }()
@@ -232,7 +234,8 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 	if s.opt.Tuned != nil {
 		o = s.opt.Tuned(m.path, o)
 	}
-	x, carried, list, err := s.openCarrying(m.what, o)
+	stamp := models.Stamp(m.path)
+	x, carried, list, err := s.openCarrying(m.what, stamp, o)
 	took := time.Since(start)
 	var info systemgemma.Info
 	if err == nil {
@@ -256,8 +259,8 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 	}
 	s.log.Info("model opened", "model", m.name, "seconds", took.Seconds(), "bytes", m.need)
 	m.m, m.info, m.opened, m.took, m.lastUsed = x, info, time.Now(), took, time.Now()
-	m.carried, m.adapters = carried, list
-	if m.waiters == 0 {
+	m.carried, m.adapters, m.stamp = carried, list, stamp
+	if m.waiters == 0 || m.removed && m.users == 0 {
 		s.shut(m)
 	}
 }
@@ -265,8 +268,8 @@ func (s *Set) load(m *model, o *systemgemma.Options) {
 // forget takes a model off the books. s.mu is held.
 func (s *Set) forget(m *model) {
 	delete(s.models, m.path)
-	if m.m != nil {
-		s.loaded[m.path] = m.adapters
+	if m.m != nil && !m.removed {
+		s.loaded[m.path] = kept{m.adapters, m.stamp}
 	}
 	s.used -= m.need
 }
@@ -342,9 +345,9 @@ func (l *Lease) Release() {
 func (s *Set) rest(m *model, keep time.Duration) {
 	m.stopTimer()
 	switch {
-	case m.closing || keep < 0:
-	case keep == 0 || s.closed:
-		if m.waiters == 0 {
+	case m.closing || keep < 0 && !m.removed:
+	case keep == 0 || s.closed || m.removed:
+		if m.waiters == 0 || m.removed {
 			s.shut(m)
 		}
 	default:
@@ -380,6 +383,23 @@ func (s *Set) Unload(name string) error {
 		s.rest(m, 0)
 	}
 	return nil
+}
+
+// Removed tells that the file of a model is removed, or about to be: it is closed as soon as nobody uses it, and whoever wants one of its
+// name gets what is there then, without the adapters that were loaded for this one.
+func (s *Set) Removed(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.loaded, path)
+	m := s.models[path]
+	if m == nil {
+		return
+	}
+	m.removed = true
+	if m.m != nil && m.users == 0 {
+		s.rest(m, 0)
+	}
+	s.announce()
 }
 
 // Close closes all models, those in use when they are released, and waits for that until ctx ends.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
+	"github.com/systemgemma/systemgemma/internal/app/modelfile"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 	"github.com/systemgemma/systemgemma/internal/app/server"
@@ -67,7 +68,11 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if name, err := localName(to); err == nil && e.Stored != nil {
-		if err := d.place(r.Context(), e.Stored, name, func(*models.Settings) error { return nil }); err != nil {
+		c := &creation{teller: &teller{send: func(status) {}, now: d.now}, d: d, name: name, says: &modelfile.File{}}
+		if err := c.ofModel(&e); err != nil {
+			return err
+		}
+		if err := c.make(r.Context()); err != nil {
 			return err
 		}
 		return noted(w)
@@ -76,36 +81,6 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return noted(w, fmt.Sprintf("%s is a name of %s until the server ends; systemgemma serve --alias %s=%s keeps it", to, e.Name, to, e.Name))
-}
-
-// place gives a model of the store a second file, which carries what it does and what is changed.
-func (d *dialect) place(ctx context.Context, m *models.Model, name string, change change) error {
-	store, err := d.store()
-	if err != nil {
-		return err
-	}
-	typ, version := m.Type, m.Commit
-	if typ == "" {
-		typ, version = "gguf", models.Version("", d.now())
-	}
-	o := models.Origin{Source: m.Name, Made: d.now().UTC()}
-	if m.Origin != nil {
-		o = *m.Origin
-	}
-	carried, err := store.Settings(m)
-	if err != nil {
-		return err
-	}
-	if err := change(carried); err != nil {
-		return err
-	}
-	to := store.Path(name, models.FileName(name, typ, version))
-	return d.keep(ctx, store, name, to, o, func() error {
-		if err := putNew(ctx, store, to, carried); err != nil {
-			return err
-		}
-		return models.Place(ctx, m.Path, to)
-	})
 }
 
 // keep makes a file of the store under its model's lock, and notes its origin.
@@ -169,12 +144,11 @@ func (d *dialect) delete(w http.ResponseWriter, r *http.Request) error {
 	if all[0].ReadOnly {
 		return problem.New(http.StatusForbidden, "", "model %s belongs to the system: only its owner may remove it", name)
 	}
-	if err := set.Unload(name); err != nil {
-		return err
-	}
+	set.Removed(all[0].Path) // before: some systems remove no file that is open
 	if err := store.Remove(r.Context(), &all[0]); err != nil {
 		return err
 	}
+	set.Removed(all[0].Path) // who opened it meanwhile
 	set.Changed()
 	return noted(w)
 }
@@ -275,15 +249,3 @@ func (d *dialect) putBlob(w http.ResponseWriter, r *http.Request) error {
 
 // reserve is what uploads leave free of the disk, in bytes.
 const reserve = 256 << 20
-
-// push answers POST /api/push.
-func (d *dialect) push(_ http.ResponseWriter, r *http.Request) error {
-	f, err := server.ReadJSON(r)
-	if err != nil {
-		return err
-	}
-	if _, err := wanted(f); err != nil {
-		return err
-	}
-	return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "push is not supported by this server: it has no account at a registry")
-}

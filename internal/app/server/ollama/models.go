@@ -50,43 +50,17 @@ func tagged(name string) string {
 	return name + ":latest"
 }
 
-// people is a number of parameters as Ollama shows it: 2.6B, 137M, 256.
-func people(n int64) string {
-	switch {
-	case n >= 1e9:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/1e9), ".0") + "B"
-	case n >= 1e6:
-		return fmt.Sprintf("%.0fM", float64(n)/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%.0fK", float64(n)/1e3)
-	}
-	return fmt.Sprint(n)
-}
-
 func describe(e *hosted.Entry) details {
-	x := details{Format: "gguf", Family: "gemma2", Families: []string{"gemma2"}, Size: people(e.Info.Parameters), Quantization: "unknown"}
+	x := details{Format: "gguf", Family: "gemma2", Families: []string{"gemma2"}, Size: models.People(e.Info.Parameters), Quantization: "unknown"}
 	if e.Info.Format == "huggingface" {
 		x.Format = "safetensors"
 	}
 	if e.Stored != nil && e.Stored.Type != "" {
 		x.Quantization = e.Stored.Type
 	} else if info, err := systemgemma.Describe(e.Path, nil); err == nil {
-		x.Quantization = kind(&info)
+		x.Quantization = models.MainType(&info)
 	}
 	return x
-}
-
-// kind is the type that most bytes of a model have.
-func kind(i *systemgemma.Info) string {
-	bytes := map[string]int64{}
-	best := "unknown"
-	for _, t := range i.Tensors {
-		bytes[t.Type] += t.Bytes
-		if bytes[t.Type] > bytes[best] {
-			best = t.Type
-		}
-	}
-	return best
 }
 
 // digest tells models apart: the hash of the file where it is known, else one of its name, size and time.

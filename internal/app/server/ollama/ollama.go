@@ -13,6 +13,8 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub"
+	"github.com/systemgemma/systemgemma/internal/app/hub/names"
+	"github.com/systemgemma/systemgemma/internal/app/registry"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
@@ -26,6 +28,8 @@ const Version = "0.12.11"
 type Options struct {
 	// Hub makes a client of the hub that /api/pull asks; its o has what tells of the download. nil: /api/pull is refused.
 	Hub func(o hub.Options) (*hub.Client, error)
+	// Registry makes a client of the registry of a model. nil: models of registries are neither pulled nor pushed.
+	Registry func(n names.OllamaName, o registry.Options) (*registry.Client, error)
 }
 
 // dialect answers for one server.
@@ -33,15 +37,12 @@ type dialect struct {
 	Options
 	server *server.Server
 	now    func() time.Time
-	pulls  chan struct{} // holds one for each that runs
+	moving chan struct{} // holds one for each pull and push that runs
 }
-
-// maxPulls is how many models are fetched at a time.
-const maxPulls = 4
 
 // New makes the dialect for a server.
 func New(s *server.Server, o Options) server.Dialect {
-	d := &dialect{Options: o, server: s, now: time.Now, pulls: make(chan struct{}, maxPulls)}
+	d := &dialect{Options: o, server: s, now: time.Now, moving: make(chan struct{}, maxMoving)}
 	return server.Dialect{
 		Name: "ollama", Prefixes: []string{"/api/"}, Error: writeError,
 		Routes: []server.Route{

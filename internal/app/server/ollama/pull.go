@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
-	"time"
+	"strings"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub"
@@ -15,19 +14,13 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/wire"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/pull"
+	"github.com/systemgemma/systemgemma/internal/app/registry"
+	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 )
 
-// status is a line of a pull.
-type status struct {
-	Status    string `json:"status"`
-	Digest    string `json:"digest,omitempty"` // of the file that is fetched, or its name
-	Total     int64  `json:"total,omitempty"`
-	Completed int64  `json:"completed,omitempty"`
-}
-
-// pull answers POST /api/pull: names as systemgemma pull takes them. Terms of a model that were not accepted on this machine before must be
+// pull answers POST /api/pull: names as systemgemma pull takes them, and as clients of Ollama write them. Terms of a model that were not accepted on this machine before must be
 // accepted with the request.
 func (d *dialect) pull(w http.ResponseWriter, r *http.Request) error {
 	f, err := server.ReadJSON(r)
@@ -51,92 +44,66 @@ func (d *dialect) pull(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	server.Unknown(r, f)
-	if insecure {
-		return problem.Unsupported("insecure", "want false: hubs are asked by https, unless the server's HF_ENDPOINT says otherwise")
-	}
-	name, err := names.Parse(text, nil)
-	if err != nil {
+	name, err := names.ParseClient(text)
+	switch {
+	case err != nil:
 		return problem.Invalid("model", "%v", err)
-	}
-	if name.Kind != names.Hub {
-		return problem.Unsupported("model", "want a short name (%s) or owner/name of a hub, found %.100q", names.ShortNames(), text)
+	case name.Kind == names.Hub && insecure:
+		return problem.Unsupported("insecure", "want false: hubs are asked by https, unless the server's HF_ENDPOINT says otherwise")
+	case name.Kind != names.Hub && name.Kind != names.Ollama:
+		return problem.Unsupported("model", "want a short name (%s), owner/name of a hub, or a model of a registry, found %.100q", names.ShortNames(), text)
 	}
 	store, err := d.store()
 	if err != nil {
 		return err
 	}
-	if d.Hub == nil {
-		return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "pull is not supported by this server: it asks no hub")
+	if name.Kind == names.Hub && d.Hub == nil || name.Kind == names.Ollama && d.Registry == nil {
+		return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "pull is not supported by this server: it asks no hub and no registry")
 	}
-	select {
-	case d.pulls <- struct{}{}:
-		defer func() { <-d.pulls }()
-	default:
-		return problem.Later(http.StatusServiceUnavailable, problem.CodeBusy, 30*time.Second, "want at most %d pulls at a time; try again later", maxPulls)
-	}
-	p := &puller{d: d, store: store, send: func(status) {}}
-	if !given || stream {
-		out := server.NewLines(w, r)
-		defer out.Close()
-		p.send = func(x status) { _ = out.Send(x) } // a client who has left ends r.Context()
-		err := p.run(r.Context(), name, accept)
-		if err == nil {
-			return out.Send(status{Status: "success"})
+	return d.move(w, r, !given || stream, func(t *teller) error {
+		p := &puller{teller: t, d: d, store: store}
+		if name.Kind == names.Ollama {
+			return p.registry(r.Context(), name.Ollama, insecure, accept)
 		}
-		return out.Failed(err, func(e *problem.Error) error { return out.Send(failed(e)) })
-	}
-	if err := p.run(r.Context(), name, accept); err != nil {
-		return err
-	}
-	return noted(w)
+		return p.hub(r.Context(), name, accept)
+	})
 }
 
 // puller is one pull.
 type puller struct {
+	*teller
 	d     *dialect
 	store *models.Store
-	send  func(status)
-
-	mu   sync.Mutex
-	last time.Time // guarded by mu; of the last line of progress
 }
 
-// pace is how often progress is told.
-const pace = 200 * time.Millisecond
-
-// progress tells how far something is, not too often, but always its end.
-func (p *puller) progress(x status) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := p.d.now(); x.Completed >= x.Total || now.Sub(p.last) >= pace {
-		p.last = now
-		p.send(x)
-	}
-}
-
-func (p *puller) run(ctx context.Context, name names.Name, accepted bool) error {
-	notice := func(text string) { p.send(status{Status: text}) }
+func (p *puller) hub(ctx context.Context, name names.Name, accepted bool) error {
 	client, err := p.d.Hub(hub.Options{
-		Verified: models.Verified{Store: *p.store}, Notice: notice,
+		Verified: models.Verified{Store: *p.store}, Notice: p.note,
 		Report: func(x download.Progress) {
 			p.progress(status{Status: "pulling " + x.Name, Digest: x.Name, Total: max(0, x.Total), Completed: x.Done})
 		},
-		Waiting: func(wait time.Duration, why error) { notice(fmt.Sprintf("%v; trying again in %s", why, wait)) },
+		Waiting: p.waiting,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }() // nothing is written through it any more
-	x := &pull.Puller{Client: client, Store: *p.store, Notice: notice, Progress: func(c systemgemma.ConvertProgress) {
+	x := &pull.Puller{Client: client, Store: *p.store, Notice: p.note, Progress: func(c systemgemma.ConvertProgress) {
 		p.progress(status{Status: "converting", Digest: "weights", Total: c.Total, Completed: c.Done})
 	}}
-	p.send(status{Status: "pulling manifest"})
+	p.note("pulling manifest")
 	plan, err := x.Plan(ctx, pull.Request{Name: name})
 	if err != nil {
 		return explain(err)
 	}
 	if !plan.Here {
-		if err := p.terms(ctx, x, plan, accepted); err != nil {
+		err := p.terms(plan.Repo, accepted, func() (string, error) {
+			if plan.Away != nil {
+				return "", nil
+			}
+			return x.Licence(ctx, plan)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -147,27 +114,70 @@ func (p *puller) run(ctx context.Context, name names.Name, accepted bool) error 
 	return nil
 }
 
-// terms sees to it that the model's terms are accepted.
-func (p *puller) terms(ctx context.Context, x *pull.Puller, plan *pull.Plan, accepted bool) error {
-	if p.store.Licence(plan.Repo) != nil {
+// registry pulls from a registry of Ollama, in the lines that its clients know.
+func (p *puller) registry(ctx context.Context, n names.OllamaName, insecure, accepted bool) error {
+	layers := map[string]ollamastore.Layer{}
+	client, err := p.d.Registry(n, registry.Options{
+		Insecure: insecure, Notice: p.note, Waiting: p.waiting, LockDir: p.store.LockDir(), Verified: models.Verified{Store: *p.store},
+		Report: func(x download.Progress) {
+			l := layers[x.Name[strings.LastIndexByte(x.Name, ' ')+1:]]
+			p.progress(layerStatus("pulling", l, x.Done))
+		},
+	})
+	if err != nil {
+		return explain(err)
+	}
+	defer client.Close()
+	p.note("pulling manifest")
+	x := &pull.RegistryPuller{Client: client, Store: *p.store, Notice: p.note, Stage: p.note}
+	plan, err := x.Plan(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	if plan.Away != nil {
+		p.note(fmt.Sprintf("could not ask %s (%v); using what is here", plan.Registry, plan.Away))
+	}
+	for _, text := range plan.Settings.Notices() {
+		p.note(text)
+	}
+	if !plan.Here {
+		if err := p.terms(plan.Name, accepted, func() (string, error) { return plan.Licence(), nil }); err != nil {
+			return err
+		}
+	}
+	for _, l := range plan.Layers() {
+		layers[l.Digest.Hex()[:12]] = l
+		done := l.Size // of a small one, which the plan has read
+		if !plan.Here && (l.MediaType == ollamastore.ModelType || l.MediaType == ollamastore.AdapterType) {
+			done = 0
+		}
+		p.send(layerStatus("pulling", l, done))
+	}
+	if _, err := x.Run(ctx, plan); err != nil {
+		return explain(err)
+	}
+	p.d.server.Models().Changed()
+	return nil
+}
+
+// terms sees to it that a model's terms are accepted. licence is its own, where it has one.
+func (p *puller) terms(model string, accepted bool, licence func() (string, error)) error {
+	if p.store.Licence(model) != nil {
 		return nil
 	}
 	if !accepted {
-		return problem.New(http.StatusForbidden, "", "the terms of %s are not accepted yet: read %s, then pull it with accept_license: true, or by systemgemma pull", plan.Repo, models.TermsURL)
+		return problem.New(http.StatusForbidden, "", "the terms of %s are not accepted yet: read %s, then pull it with accept_license: true, or by systemgemma pull", model, models.TermsURL)
 	}
-	licence := ""
-	if plan.Away == nil {
-		var err error
-		if licence, err = x.Licence(ctx, plan); err != nil {
-			return explain(err)
-		}
+	text, err := licence()
+	if err != nil {
+		return explain(err)
 	}
-	return p.store.SetLicence(models.Accept(plan.Repo, models.Notice(plan.Repo, licence), "accept_license of /api/pull", p.d.now()))
+	return p.store.SetLicence(models.Accept(model, models.Notice(model, text), "accept_license of /api/pull", p.now()))
 }
 
-// explain is what went wrong with a hub: its errors say what to do.
+// explain is what went wrong with a hub or a registry: their errors say what to do.
 func explain(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	switch wire.KindOf(err) {

@@ -69,7 +69,9 @@ func TestPull(t *testing.T) {
 		{`{"model":"owner/mini-GGUF","stream":false}`, 403, "accept_license"},
 		{`{"model":"../etc/passwd","stream":false}`, 400, "want a short name"},
 		{`{"model":"https://example.com/x.gguf","stream":false}`, 400, "want a short name"},
-		{`{"model":"mini","insecure":true}`, 400, "insecure"},
+		{`{"model":"owner/mini-GGUF","insecure":true}`, 400, "insecure"},
+		{`{"model":"gemma2:2b","stream":false}`, 501, "registry"},
+		{`{"model":"hf.co/owner/nothing:Q8_0","stream":false}`, 404, "not found"},
 		{`{"model":"no model","stream":false}`, 400, "model"},
 	} {
 		if w := post(s, "/api/pull", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {

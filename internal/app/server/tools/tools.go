@@ -196,7 +196,7 @@ type Message struct {
 
 // Begin puts what a model carries before a conversation.
 func Begin(l *hosted.Lease, list []Message) []Message {
-	return hosted.Begin(l, list, func(m *Message) string { return m.Role }, func(m systemgemma.Message) Message { return Message{Role: m.Role, Content: m.Content} })
+	return hosted.Begin(l, list, func(m *Message) (role, content string) { return m.Role, m.Content }, func(m systemgemma.Message) Message { return Message{Role: m.Role, Content: m.Content} })
 }
 
 // Render makes of them what the library renders: with the tools, if they may be called, in the first system text.
