@@ -14,6 +14,7 @@ var bodies = map[string]string{
 	"/v1/completions":      `{"model":"mini","prompt":"hi","max_tokens":2,"logprobs":1,"echo":false}`,
 	"/v1/embeddings":       `{"model":"mini","input":"hi","encoding_format":"float"}`,
 	"/v1/responses":        `{"model":"mini","input":"hi","max_output_tokens":16}`,
+	"/v1/messages":         `{"model":"mini","max_tokens":2,"system":"hi","messages":[{"role":"user","content":"hi"}],"stop_sequences":["x"]}`,
 	"/api/chat":            `{"model":"mini","messages":[{"role":"user","content":"hi"}],"stream":false,"options":{"num_predict":2}}`,
 	"/api/generate":        `{"model":"mini","prompt":"hi","stream":false,"options":{"num_predict":2}}`,
 	"/api/embed":           `{"model":"mini","input":"hi"}`,

@@ -20,6 +20,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/access"
+	"github.com/systemgemma/systemgemma/internal/app/server/anthropic"
 	"github.com/systemgemma/systemgemma/internal/app/server/gate"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/native"
@@ -42,7 +43,7 @@ type serveCmd struct {
 	limitFlags
 	LMEvalCompat bool   `name:"lm-eval-compat" group:"Server" help:"Serve /tokenizer_info, and give prompts of /v1/completions the <bos> that lm-evaluation-harness leaves out when it uses this server's tokenizer; no answer shows it."`
 	LogFormat    string `enum:"text,json" default:"text" placeholder:"FORMAT" group:"Output" help:"Form of the log on stderr: text or json. It never tells prompts, answers or keys."`
-	Verbose      bool   `short:"v" group:"Output" help:"Log refused requests too, and why."`
+	Verbose      bool   `short:"v" group:"Output" help:"Log refused requests too, and why; and files of the page."`
 }
 
 // listenFlags say where, and to whom.
@@ -284,6 +285,7 @@ func (c *serveCmd) server(env *Env, set *hosted.Set, keys *access.Keys) (*server
 	}
 	s := server.New(set, cfg)
 	s.Add(openai.New(s))
+	s.Add(anthropic.New(s))
 	s.Add(ollama.New(s, ollama.Options{Hub: func(o hub.Options) (*hub.Client, error) {
 		settings, err := hubsettings.FromEnv(func(k string) (string, bool) { v := env.getenv(k); return v, v != "" }, env.getenv("HOME"))
 		if err != nil {

@@ -215,29 +215,23 @@ func common(want, got any) any {
 // count, the cache afterwards, the result and the kind of error. What must differ is in the table of exceptions_test.go, with our
 // own expected outcome.
 func TestGoldenReplay(t *testing.T) {
-	dir := golden.Dir(t, "hub")
-	var contents map[string]scripted.Content
-	if err := json.Unmarshal(golden.Read(t, filepath.Join(dir, "contents.json")), &contents); err != nil {
-		t.Fatal(err)
-	}
+	contents, cases := scripted.Cases[recordedCase](t, "hub", "info", "download", "errors", "resume", "names", "snapshot", "settings", "cache", "xet")
 	n, differ := 0, 0
 	used := map[string]bool{}
-	for _, part := range []string{"info", "download", "errors", "resume", "names", "snapshot", "settings", "cache", "xet"} {
-		for c := range golden.Lines[recordedCase](t, filepath.Join(dir, part+".jsonl.gz")) {
-			if c.Name == "xet.upload_enabled" {
-				continue // of TestGoldenUploads
-			}
-			n++
-			t.Run(c.Name, func(t *testing.T) {
-				if pattern, e := exceptionOf(c.Name); e != nil {
-					differ++
-					used[pattern] = true
-					e.replay(newReplay(t, c, contents))
-					return
-				}
-				newReplay(t, c, contents).compare()
-			})
+	for c := range cases {
+		if c.Name == "xet.upload_enabled" {
+			continue // of TestGoldenUploads
 		}
+		n++
+		t.Run(c.Name, func(t *testing.T) {
+			if pattern, e := exceptionOf(c.Name); e != nil {
+				differ++
+				used[pattern] = true
+				e.replay(newReplay(t, c, contents))
+				return
+			}
+			newReplay(t, c, contents).compare()
+		})
 	}
 	for pattern := range exceptions {
 		if !used[pattern] && !testing.Short() {

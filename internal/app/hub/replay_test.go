@@ -19,26 +19,23 @@ import (
 
 // recordedCase is one call of the reference client, as recorded.
 type recordedCase struct {
-	Name, Client string
-	Env          map[string]*string
-	Patch        struct {
+	scripted.Case
+	Client string
+	Env    map[string]*string
+	Patch  struct {
 		Chunk int64 `json:"DOWNLOAD_CHUNK_SIZE"`
 	}
 	Call struct {
 		Fn   string
 		Args args
 	}
-	DiskBefore   []scripted.Node  `json:"disk_before"`
-	ServerScript []*scripted.Rule `json:"server_script"`
-	Requests     []scripted.Request
-	Result       json.RawMessage
-	Error        *struct {
+	Result json.RawMessage
+	Error  *struct {
 		Type, Message string
 		Status        int
 		Cause         *struct{ Type, Message string }
 	}
-	Sleeps    []float64
-	CacheTree []scripted.Node `json:"cache_tree"`
+	Sleeps []float64
 }
 
 type args struct {
@@ -93,8 +90,7 @@ type replay struct {
 
 // newReplay lays out a case's disk, starts its servers and makes a client by its environment.
 func newReplay(t *testing.T, c recordedCase, contents map[string]scripted.Content) *replay {
-	r := &replay{t: t, c: c, script: scripted.Start(t, t.TempDir(), contents, c.ServerScript)}
-	r.script.LayOut(t, c.DiskBefore)
+	r := &replay{t: t, c: c, script: c.Start(t, contents)}
 	env := map[string]string{
 		"HF_ENDPOINT": r.script.Hub.URL, "HF_HOME": filepath.Join(r.script.Root, "hf"), "HF_HUB_DISABLE_XET": "1",
 	}

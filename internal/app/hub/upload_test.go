@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -180,13 +179,12 @@ func pushLines(all []scripted.Request, sums bool) []string {
 // TestGoldenUploads makes every recorded call of the reference client that changes a hub, and compares the requests, the result and the kind of
 // error.
 func TestGoldenUploads(t *testing.T) {
-	dir := golden.Dir(t, "hub")
-	var contents map[string]scripted.Content
-	if err := json.Unmarshal(golden.Read(t, filepath.Join(dir, "contents.json")), &contents); err != nil {
-		t.Fatal(err)
-	}
+	contents, cases := scripted.Cases[uploadCase](t, "hub", "upload", "xet")
 	n := 0
-	replayOne := func(c uploadCase) {
+	for c := range cases {
+		if strings.HasPrefix(c.Name, "xet.") && !strings.HasPrefix(c.Name, "xet.upload") {
+			continue // of TestGoldenReplay
+		}
 		n++
 		t.Run(c.Name, func(t *testing.T) {
 			c.recordedCase.Call.Args = c.Call.Args.args
@@ -225,14 +223,6 @@ func TestGoldenUploads(t *testing.T) {
 				}
 			}
 		})
-	}
-	for c := range golden.Lines[uploadCase](t, filepath.Join(dir, "upload.jsonl.gz")) {
-		replayOne(c)
-	}
-	for c := range golden.Lines[uploadCase](t, filepath.Join(dir, "xet.jsonl.gz")) {
-		if strings.HasPrefix(c.Name, "xet.upload") {
-			replayOne(c)
-		}
 	}
 	golden.Count(t, n)
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +30,7 @@ import (
 
 // recordedCase is what one request to Ollama's local interface, or several, made it do.
 type recordedCase struct {
-	Name string
+	scripted.Case
 	Call []struct {
 		Method, Path, Content string
 		Body                  struct {
@@ -46,14 +45,10 @@ type recordedCase struct {
 		}
 		LeaveAfter float64 `json:"leave_after"`
 	}
-	DiskBefore   []scripted.Node  `json:"disk_before"`
-	ServerScript []*scripted.Rule `json:"server_script"`
-	Requests     []scripted.Request
-	Result       []struct {
+	Result []struct {
 		Status any
 		Lines  []map[string]any
 	}
-	CacheTree []scripted.Node `json:"cache_tree"`
 }
 
 type message struct {
@@ -71,8 +66,7 @@ type replay struct {
 }
 
 func newReplay(t *testing.T, c recordedCase, contents map[string]scripted.Content) *replay {
-	r := &replay{t: t, c: c, script: scripted.Start(t, t.TempDir(), contents, c.ServerScript), locks: t.TempDir()}
-	r.script.LayOut(t, c.DiskBefore)
+	r := &replay{t: t, c: c, script: c.Start(t, contents), locks: t.TempDir()}
 	r.store = ollamastore.Store{Dir: filepath.Join(r.script.Root, "models")}
 	r.key = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	return r
@@ -311,13 +305,9 @@ func (r *replay) compareTags(tags []ollamastore.Model) {
 // TestGoldenReplay makes every recorded call of Ollama against its scripted registry and compares the requests that count, the store
 // afterwards, the listing and the kind of error. What differs is in the table of exceptions_test.go, with our own expected outcome.
 func TestGoldenReplay(t *testing.T) {
-	dir := golden.Dir(t, "hub")
-	var contents map[string]scripted.Content
-	if err := json.Unmarshal(golden.Read(t, filepath.Join(dir, "contents.json")), &contents); err != nil {
-		t.Fatal(err)
-	}
+	contents, cases := scripted.Cases[recordedCase](t, "hub", "ollama")
 	n, differ := 0, 0
-	for c := range golden.Lines[recordedCase](t, filepath.Join(dir, "ollama.jsonl.gz")) {
+	for c := range cases {
 		n++
 		t.Run(c.Name, func(t *testing.T) {
 			r := newReplay(t, c, contents)

@@ -67,17 +67,23 @@ func (e *endpoint) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.err = e.server.run(e, c, r)
 }
 
-// dialectOf is the dialect of a path's errors: the one with the longest prefix, else the server's own.
+// dialectOf is the dialect of a path's errors.
 func (s *Server) dialectOf(path string) *Dialect {
-	best, most := &s.dialects[0], -1
+	d, _ := s.dialectAt(path)
+	return d
+}
+
+// dialectAt is the dialect with the longest prefix of a path, else the server's own, which has none.
+func (s *Server) dialectAt(path string) (best *Dialect, prefix string) {
+	best = &s.dialects[0]
 	for i := range s.dialects {
 		for _, p := range s.dialects[i].Prefixes {
-			if strings.HasPrefix(path, p) && len(p) > most {
-				best, most = &s.dialects[i], len(p)
+			if strings.HasPrefix(path, p) && len(p) > len(prefix) {
+				best, prefix = &s.dialects[i], p
 			}
 		}
 	}
-	return best
+	return best, prefix
 }
 
 // WriteOpenAIError writes an error as OpenAI does, which most programs read: {"error": {"message", "type", "param", "code"}}.

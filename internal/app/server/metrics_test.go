@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // What Prometheus reads is well formed: a help and a type before each name, buckets that are sums and end at the count.
@@ -12,7 +14,7 @@ func TestMetrics(t *testing.T) {
 	for _, took := range []time.Duration{500 * time.Microsecond, time.Millisecond, 2 * time.Second, time.Hour} {
 		s.metrics.request(`POST /x"y`, 200, took)
 	}
-	w := ask(s, "GET", "/metrics", "")
+	w := ask.Do(s, "GET", "/metrics", "")
 	text := w.Body.String()
 	for _, want := range []string{
 		"# TYPE llamacpp:prompt_tokens_total counter\nllamacpp:prompt_tokens_total 0\n", "# TYPE llamacpp:requests_processing gauge\n", "\ngo_goroutines ",

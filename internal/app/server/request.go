@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,11 @@ func (s *Server) serve(hw http.ResponseWriter, r *http.Request) {
 	}
 	took := time.Since(start)
 	s.metrics.request(name, w.status, took)
-	s.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("id", c.id), slog.String("method", r.Method), slog.String("endpoint", name),
+	level := slog.LevelInfo
+	if e != nil && e.page && w.status < 400 {
+		level = slog.LevelDebug // a page is many files
+	}
+	s.log.LogAttrs(ctx, level, "request", slog.String("id", c.id), slog.String("method", r.Method), slog.String("endpoint", name),
 		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Float64("seconds", took.Seconds()), slog.String("key", c.key))
 }
 
@@ -128,7 +133,30 @@ func (s *Server) route(r *http.Request) (*endpoint, error) {
 	if len(allowed) > 0 {
 		return nil, problem.New(http.StatusMethodNotAllowed, "", "%.100s takes %s, not %.20s", r.URL.Path, strings.Join(allowed, " and "), r.Method)
 	}
-	return nil, problem.New(http.StatusNotFound, "", "nothing is at %.100s", r.URL.Path)
+	return nil, problem.New(http.StatusNotFound, "", "nothing is at %.100s%s", r.URL.Path, s.around(r.URL.Path))
+}
+
+// around tells what is there instead: the endpoints below the prefix of a path's dialect, or where dialects are spoken.
+func (s *Server) around(path string) string {
+	dialect, prefix := s.dialectAt(path)
+	var there []string
+	if prefix == "" {
+		for _, d := range s.dialects {
+			there = append(there, d.Prefixes...)
+		}
+	} else {
+		for _, x := range s.Routes() {
+			if _, at, _ := strings.Cut(x.Pattern, " "); strings.HasPrefix(at, prefix) && !slices.Contains(there, at) {
+				if d, _ := s.dialectAt(at); d == dialect {
+					there = append(there, at)
+				}
+			}
+		}
+	}
+	if len(there) == 0 {
+		return ""
+	}
+	return "; there are " + strings.Join(there, ", ")
 }
 
 // find is the endpoint of a request if it had that method. Pages don't answer where a dialect is spoken.
@@ -165,7 +193,7 @@ func (s *Server) run(e *endpoint, c *call, r *http.Request) (err error) {
 	}
 	if allow != "" {
 		c.w.Header().Set("Access-Control-Allow-Origin", allow)
-		c.w.Header().Set("Access-Control-Expose-Headers", "X-Request-Id, X-System-Mode, Retry-After")
+		c.w.Header().Set("Access-Control-Expose-Headers", "X-Request-Id, Request-Id, X-System-Mode, Retry-After")
 	}
 	if !e.Open {
 		if c.key, err = s.cfg.Keys.Check(r); err != nil {
@@ -189,7 +217,7 @@ func preflight(w http.ResponseWriter, r *http.Request) error {
 		return problem.New(http.StatusMethodNotAllowed, "", "OPTIONS is answered to pages of allowed origins only")
 	}
 	w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Stainless-Arch, X-Stainless-Lang, X-Stainless-OS, "+
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, X-Request-Id, Anthropic-Version, Anthropic-Beta, Anthropic-Dangerous-Direct-Browser-Access, X-Stainless-Arch, X-Stainless-Lang, X-Stainless-OS, "+
 		"X-Stainless-Package-Version, X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout")
 	w.Header().Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)

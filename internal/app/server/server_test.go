@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/gate"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // toy is a dialect for tests: /toy/...
@@ -72,6 +72,18 @@ func (d *toy) dialect() Dialect {
 				}
 				return s.Done()
 			}},
+			{Pattern: "GET /toy/named", Work: true, Handle: func(w http.ResponseWriter, r *http.Request) error {
+				s, err := NewNamedEvents(w, r, Event{"start", 1}, Event{"ping", 2})
+				if err != nil {
+					return err
+				}
+				defer s.Close()
+				d.begun <- struct{}{}
+				if err := <-d.ended; err != nil {
+					return err
+				}
+				return s.SendEvent("end", 3)
+			}},
 		},
 	}
 }
@@ -88,22 +100,6 @@ func newServer(t *testing.T, cfg Config) (*Server, *toy) {
 	s.Add(d.dialect())
 	s.Mount("GET /", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }))
 	return s, d
-}
-
-// ask sends a request to a handler. headers are names and values.
-func ask(s *Server, method, path, body string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.Host = "localhost"
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i] == "Host" {
-			r.Host = headers[i+1]
-			continue
-		}
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
-	return w
 }
 
 // What becomes of requests before and after an endpoint, and in whose form errors are.
@@ -134,7 +130,8 @@ func TestTheWayOfRequests(t *testing.T) {
 		{"POST", "/toy/echo", `{}`, append(key, "Host", "evil.example"), 403, "--allow-host evil.example"},
 		{"POST", "/toy/echo", `{}`, append(key, "Origin", "https://evil.example"), 403, "--allow-origin https://evil.example"},
 		{"GET", "/toy/echo", "", key, 405, `{"toy":"/toy/echo takes POST, not GET"}`},
-		{"GET", "/toy/nothing", "", key, 404, `{"toy":"nothing is at /toy/nothing"}`},
+		{"GET", "/toy/nothing", "", key, 404, `{"toy":"nothing is at /toy/nothing; there are /toy/echo, /toy/path/{id...}, /toy/panic, /toy/fail, /toy/hang, /toy/silent, /toy/named"}`},
+		{"POST", "/toy", "", key, 405, `/toy takes GET, not POST`},
 		{"GET", "/toy/path/a/b:c", "", key, 200, `"a/b:c"`},
 		{"GET", "/toy//path/a", "", key, 404, `{"toy":"nothing is at`},
 		{"GET", "/toy/fail", "", key, 500, `{"toy":"the server failed; its log says why`},
@@ -151,7 +148,7 @@ func TestTheWayOfRequests(t *testing.T) {
 		{"GET", "/metrics", "", key, 200, "llamacpp:tokens_predicted_total 0"},
 		{"DELETE", "/health", "", nil, 405, "takes GET"},
 	} {
-		w := ask(s, x.method, x.path, x.body, x.headers...)
+		w := ask.Do(s, x.method, x.path, x.body, x.headers...)
 		if w.Code != x.status || !strings.Contains(w.Body.String(), x.want) || w.Header().Get("X-Request-Id") == "" {
 			t.Errorf("%s %s %v: %d %s, want %d %s", x.method, x.path, x.headers, w.Code, w.Body, x.status, x.want)
 		}
@@ -165,13 +162,16 @@ func TestTheWayOfRequests(t *testing.T) {
 	if strings.Count(logged.String(), "secret") != 2 || !strings.Contains(logged.String(), "goroutine") {
 		t.Errorf("log: %s\nwant both causes, and where the panic came", logged.String())
 	}
+	if strings.Contains(logged.String(), `endpoint="GET /"`) || !strings.Contains(logged.String(), `endpoint="GET /health"`) {
+		t.Error("want one line a request in the log, and none of a page's files")
+	}
 	if strings.Contains(logged.String(), "horse") {
 		t.Error("a key is in the log")
 	}
-	if got := ask(s, "GET", "/health", "", "X-Request-Id", "mine-7").Header().Get("X-Request-Id"); got != "mine-7" {
+	if got := ask.Do(s, "GET", "/health", "", "X-Request-Id", "mine-7").Header().Get("X-Request-Id"); got != "mine-7" {
 		t.Errorf("request id %q", got)
 	}
-	if got := ask(s, "GET", "/health", "", "X-Request-Id", "a b").Header().Get("X-Request-Id"); strings.Contains(got, " ") {
+	if got := ask.Do(s, "GET", "/health", "", "X-Request-Id", "a b").Header().Get("X-Request-Id"); strings.Contains(got, " ") {
 		t.Errorf("request id %q", got)
 	}
 }
@@ -311,9 +311,22 @@ func TestStreams(t *testing.T) {
 	if last != "data: [DONE]" {
 		t.Errorf("%q", last)
 	}
+	resp = get(t, context.Background(), r.url+"/toy/named") // returns with the first sign of life
+	<-d.begun
+	d.ended <- nil
+	named, err := io.ReadAll(resp.Body)
+	const start, ping, end = "event: start\ndata: 1\n\n", "event: ping\ndata: 2\n\n", "event: end\ndata: 3\n\n"
+	if pings := strings.Count(string(named), ping); err != nil || pings == 0 || string(named) != start+strings.Repeat(ping, pings)+end {
+		t.Errorf("%q, %v", named, err)
+	}
 	s, d = newServer(t, Config{})
+	d.ended <- nil
+	if w := ask.Do(s, "GET", "/toy/named", ""); w.Body.String() != start+end {
+		t.Errorf("%q", w.Body)
+	}
+	<-d.begun
 	d.ended <- problem.Invalid("x", "wrong")
-	if w := ask(s, "GET", "/toy/silent", ""); w.Code != 400 || w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), "x: wrong") {
+	if w := ask.Do(s, "GET", "/toy/silent", ""); w.Code != 400 || w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), "x: wrong") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
@@ -414,7 +427,7 @@ func TestAccessMatrix(t *testing.T) {
 							case method == "POST" && origin != "" && kind != "application/json":
 								want = http.StatusUnsupportedMediaType
 							}
-							w := ask(s, method, path, `{"text":"a"}`, headers...)
+							w := ask.Do(s, method, path, `{"text":"a"}`, headers...)
 							cells++
 							if w.Code != want {
 								t.Errorf("keyed %v, %s %v: %d, want %d: %s", keyed, method, headers, w.Code, want, w.Body)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-
 	"sync"
 	"time"
 
@@ -12,8 +11,8 @@ import (
 // Stream is an answer in pieces, each sent at once: server-sent events, or a line of JSON each (NDJSON).
 //
 // The head of the answer goes out with the first piece, so a handler may still return an error before. A server-sent stream that
-// has been silent for Config.Ping sends a comment, so that nobody in between cuts it while a prompt is being computed. A client that
-// does not read ends the stream by an error after Config.Write. Safe for concurrent use.
+// has been silent for Config.Ping sends a comment, or an event of its own, so that nobody in between cuts it while a prompt is being
+// computed. A client that does not read ends the stream by an error after Config.Write. Safe for concurrent use.
 type Stream struct {
 	w      *writer
 	c      *http.ResponseController
@@ -26,11 +25,39 @@ type Stream struct {
 	timer *time.Timer // guarded by mu; nil: no pings
 	ping  time.Duration
 	over  bool // guarded by mu
+
+	opening []byte // guarded by mu; goes out before the first piece
+	sign    []byte // of life, after a silence
 }
 
 // NewEvents begins a stream of server-sent events. Close must be called.
 func NewEvents(w http.ResponseWriter, r *http.Request) *Stream {
+	return newEvents(w, r, nil, []byte(": working\n\n"))
+}
+
+// Event is a server-sent event.
+type Event struct {
+	Name string
+	Data any // JSON
+}
+
+// NewNamedEvents is NewEvents of a stream whose first piece is opening, which goes out with whatever comes first, and that says by alive
+// that it lives, instead of a comment.
+func NewNamedEvents(w http.ResponseWriter, r *http.Request, opening, alive Event) (*Stream, error) {
+	first, err := Marshal(opening.Data)
+	if err != nil {
+		return nil, err
+	}
+	sign, err := Marshal(alive.Data)
+	if err != nil {
+		return nil, err
+	}
+	return newEvents(w, r, event(nil, opening.Name, first), event(nil, alive.Name, sign)), nil
+}
+
+func newEvents(w http.ResponseWriter, r *http.Request, opening, sign []byte) *Stream {
 	s := newStream(r)
+	s.opening, s.sign = opening, sign
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Accel-Buffering", "no")
@@ -39,6 +66,14 @@ func NewEvents(w http.ResponseWriter, r *http.Request) *Stream {
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(s.ping, s.alive)
 	return s
+}
+
+// event appends a server-sent event to b.
+func event(b []byte, name string, body []byte) []byte {
+	if name != "" {
+		b = append(append(append(b, "event: "...), name...), '\n')
+	}
+	return append(append(append(b, "data: "...), body...), "\n\n"...)
 }
 
 // NewLines begins a stream of lines of JSON. Close must be called.
@@ -70,14 +105,10 @@ func (s *Stream) SendEvent(name string, x any) error {
 func (s *Stream) SendRaw(name string, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buf = s.buf[:0]
-	if name != "" {
-		s.buf = append(append(append(s.buf, "event: "...), name...), '\n')
-	}
 	if s.ndjson {
-		s.buf = append(append(s.buf, body...), '\n')
+		s.buf = append(append(s.buf[:0], body...), '\n')
 	} else {
-		s.buf = append(append(append(s.buf, "data: "...), body...), "\n\n"...)
+		s.buf = event(s.begun(), name, body)
 	}
 	return s.write()
 }
@@ -114,8 +145,15 @@ func (s *Stream) alive() {
 	if s.over || s.err != nil {
 		return
 	}
-	s.buf = append(s.buf[:0], ": working\n\n"...)
+	s.buf = append(s.begun(), s.sign...)
 	_ = s.write() // the next piece tells
+}
+
+// begun is an empty buffer, or one with what must come first. s.mu is held.
+func (s *Stream) begun() []byte {
+	b := append(s.buf[:0], s.opening...)
+	s.opening = nil
+	return b
 }
 
 // write sends buf. s.mu is held.

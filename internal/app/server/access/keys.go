@@ -96,7 +96,7 @@ func (k *Keys) Check(r *http.Request) (name string, err error) {
 	case found >= 0:
 		return k.list[found].name, nil
 	case secret == "":
-		return "", problem.New(http.StatusUnauthorized, problem.CodeKey, "this server wants an API key, in the header Authorization: Bearer KEY")
+		return "", problem.New(http.StatusUnauthorized, problem.CodeKey, "this server wants an API key, in the header Authorization: Bearer KEY, or x-api-key: KEY")
 	}
 	return "", problem.New(http.StatusUnauthorized, problem.CodeKey, "the API key is not one of this server's")
 }

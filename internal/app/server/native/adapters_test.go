@@ -11,6 +11,7 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // Adapters that are loaded change scores as the library says, by the strengths that are set or that a request names.
@@ -54,7 +55,7 @@ func TestAdapters(t *testing.T) {
 	}
 	list, _ := json.Marshal(ids)
 	got := func(further string) string {
-		x := decode[struct{ Scores []scored }](t, post(s, "/score", `{"prompt":`+string(list)+further+`}`))
+		x := ask.JSON[struct{ Scores []scored }](t, ask.Post(s, "/score", `{"prompt":`+string(list)+further+`}`))
 		return fmt.Sprint(x.Scores[0].Logprobs)
 	}
 	plain := want(nil)
@@ -62,17 +63,17 @@ func TestAdapters(t *testing.T) {
 		t.Errorf("without: %s, want %s", got(""), plain)
 	}
 	for i, name := range []string{"plain-r4-qv", "dora-r4"} {
-		if x := decode[adapter](t, post(s, "/lora-adapters/load", `{"path":"`+name+`","scale":0.5}`)); x != (adapter{i, name, 0.5}) {
+		if x := ask.JSON[adapter](t, ask.Post(s, "/lora-adapters/load", `{"path":"`+name+`","scale":0.5}`)); x != (adapter{i, name, 0.5}) {
 			t.Errorf("%+v", x)
 		}
 	}
-	if x := decode[adapter](t, post(s, "/lora-adapters/load", `{"path":"dora-r4","scale":0}`)); x.ID != 1 || x.Scale != 0 { // it is there already
+	if x := ask.JSON[adapter](t, ask.Post(s, "/lora-adapters/load", `{"path":"dora-r4","scale":0}`)); x.ID != 1 || x.Scale != 0 { // it is there already
 		t.Errorf("%+v", x)
 	}
 	if half := want(map[string]float32{"plain-r4-qv": 0.5}); got("") != half || half == plain {
 		t.Errorf("half: %s, want %s", got(""), half)
 	}
-	if x := decode[[]adapter](t, post(s, "/lora-adapters", `[{"id":1,"scale":2}]`)); len(x) != 2 || x[0].Scale != 0 || x[1].Scale != 2 {
+	if x := ask.JSON[[]adapter](t, ask.Post(s, "/lora-adapters", `[{"id":1,"scale":2}]`)); len(x) != 2 || x[0].Scale != 0 || x[1].Scale != 2 {
 		t.Errorf("%+v", x)
 	}
 	if two := want(map[string]float32{"dora-r4": 2}); got("") != two || two == plain {
@@ -81,10 +82,10 @@ func TestAdapters(t *testing.T) {
 	if one := want(map[string]float32{"plain-r4-qv": 1}); got(`,"lora":[{"id":0,"scale":1}]`) != one {
 		t.Errorf("named: %s, want %s", got(`,"lora":[{"id":0,"scale":1}]`), one)
 	}
-	if x := decode[[]adapter](t, ask(s, "GET", "/lora-adapters?model=base", "")); len(x) != 2 || x[1].Scale != 2 {
+	if x := ask.JSON[[]adapter](t, ask.Do(s, "GET", "/lora-adapters?model=base", "")); len(x) != 2 || x[1].Scale != 2 {
 		t.Errorf("%+v", x)
 	}
-	if w := post(s, "/lora-adapters/load", `{"path":"refuse-shape"}`); w.Code != 400 || strings.Contains(w.Body.String(), dir) {
+	if w := ask.Post(s, "/lora-adapters/load", `{"path":"refuse-shape"}`); w.Code != 400 || strings.Contains(w.Body.String(), dir) {
 		t.Errorf("one of another shape: %d %s", w.Code, w.Body)
 	}
 }

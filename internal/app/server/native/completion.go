@@ -14,6 +14,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
 
 // maxProbs is how many of the best tokens a request may ask for.
@@ -21,12 +22,10 @@ const maxProbs = 100
 
 // completion is a request of POST /completion.
 type completion struct {
-	lease  *hosted.Lease
-	a      *option.Answer
+	*talk.Request
 	ids    []int32
 	text   string // the prompt, for the answer
-	stop   map[int32]bool
-	none   bool // n_predict 0: only the prompt is wanted
+	none   bool   // n_predict 0: only the prompt is wanted
 	stream bool
 	tokens bool     // tell ids
 	each   bool     // tell timings with each piece
@@ -40,12 +39,12 @@ func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer lease.Release()
-	c := &completion{lease: lease, a: option.From(lease.Defaults()), stop: map[int32]bool{}}
+	c := &completion{Request: talk.New(lease)}
 	if err := c.read(f); err != nil {
 		return err
 	}
 	server.Unknown(r, f)
-	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.a.GenerateOptions)
+	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.Want.GenerateOptions)
 	if c.none {
 		events = c.promptOnly(events)
 	}
@@ -74,43 +73,36 @@ func (c *completion) read(f *option.Fields) error {
 	if _, found, err := f.Bool("return_progress"); err != nil {
 		return err
 	} else if found {
-		c.a.Ignored = append(c.a.Ignored, "return_progress")
+		c.Want.Ignored = append(c.Want.Ignored, "return_progress")
 	}
-	if c.a.TopLogprobs, _, err = f.Int("n_probs", 0, maxProbs); err != nil {
+	if c.Want.TopLogprobs, _, err = f.Int("n_probs", 0, maxProbs); err != nil {
 		return err
 	}
 	if c.only, _, err = f.Texts("response_fields", 64, 128); err != nil {
 		return err
 	}
-	if c.ids, err = mixed(c.lease, "prompt", raw, true); err != nil {
+	if c.ids, err = mixed(c.Lease, "prompt", raw, true); err != nil {
 		return err
 	}
 	if raw[0] == '"' || len(c.ids) == 0 || bytes.ContainsRune(raw, '"') {
-		c.ids = withBOS(c.lease, c.ids) // ids alone are taken as they are
+		c.ids = withBOS(c.Lease, c.ids) // ids alone are taken as they are
 	}
 	if len(c.ids) == 0 {
 		return f.Invalid("prompt", "want at least one token, found none")
 	}
-	if c.text, err = c.lease.Model.Detokenize(c.ids); err != nil {
+	if c.text, err = c.Lease.Model.Detokenize(c.ids); err != nil {
 		return problem.OfModel(err)
 	}
-	if err := c.a.Read(f, option.Llama, option.Limits{N: 1, Context: c.lease.Model.ContextLength()}); err != nil {
+	if err := c.Read(option.Llama, 1, f); err != nil {
 		return err
 	}
-	if err := c.a.Check(); err != nil {
-		return err
-	}
-	if c.a.SystemMode != "" {
+	if c.Want.SystemMode != "" {
 		return problem.Unsupported("system_mode", "a completion has no messages; /v1/chat/completions does")
 	}
-	if c.none = c.a.MaxTokensGiven && c.a.MaxTokens == 0; c.none {
-		c.a.MaxTokens, c.a.Format = 1, nil
+	if c.none = c.Want.MaxTokensGiven && c.Want.MaxTokens == 0; c.none {
+		c.Want.MaxTokens, c.Want.Format = 1, nil
 	}
-	for _, id := range c.lease.Info.EOS {
-		c.stop[id] = !c.a.IgnoreEOS
-	}
-	c.a.Adapters, err = c.lease.Use(c.a.LoRA)
-	return err
+	return nil
 }
 
 // promptOnly leaves out the one token that was computed beyond the prompt.
@@ -141,7 +133,7 @@ type probability struct {
 
 func (c *completion) probability(e *systemgemma.Event) probability {
 	of := func(id int32, lp float64) probability {
-		return probability{ID: id, Token: pieces.Text(c.lease.Model, id), Bytes: pieces.Bytes(c.lease.Model, id), Logprob: pieces.Clamp(lp)}
+		return probability{ID: id, Token: pieces.Text(c.Lease.Model, id), Bytes: pieces.Bytes(c.Lease.Model, id), Logprob: pieces.Clamp(lp)}
 	}
 	x := of(e.ID, e.Logprob)
 	for _, t := range e.Top {
@@ -164,13 +156,13 @@ type part struct {
 // take adds what an event says.
 func (c *completion) take(p *part, e *systemgemma.Event) {
 	p.Content += e.Text
-	if e.ID < 0 || c.stop[e.ID] {
+	if e.ID < 0 || c.End[e.ID] {
 		return
 	}
 	if c.tokens {
 		p.Tokens = append(p.Tokens, e.ID)
 	}
-	if c.a.TopLogprobs > 0 {
+	if c.Want.TopLogprobs > 0 {
 		p.Probs = append(p.Probs, c.probability(e))
 	}
 }
@@ -270,11 +262,11 @@ func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
 	p.Timings = (&timings{
 		PromptN: len(r.PromptIDs) - r.CachedTokens, CacheN: r.CachedTokens, PromptMS: milliseconds(r.Prefill), N: len(r.IDs), MS: milliseconds(r.Decode),
 	}).rates()
-	maxTokens := c.a.MaxTokens
+	maxTokens := c.Want.MaxTokens
 	if maxTokens == 0 {
 		maxTokens = -1
 	}
-	s := *c.a.Sampling
+	s := *c.Want.Sampling
 	s.Seed = r.Seed
 	x := struct {
 		part
@@ -291,11 +283,11 @@ func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
 		Extension *extension     `json:"systemgemma,omitempty"`
 		CutOfForm bool           `json:"cut,omitempty"` // the answer lacks a part of its format
 	}{
-		part: p, Model: c.lease.Name, Predicted: len(r.IDs), Evaluated: len(r.PromptIDs), Cached: r.CachedTokens, Settings: settings(s, maxTokens), Prompt: c.text,
+		part: p, Model: c.Lease.Name, Predicted: len(r.IDs), Evaluated: len(r.PromptIDs), Cached: r.CachedTokens, Settings: settings(s, maxTokens), Prompt: c.text,
 		NewLine: strings.Contains(r.Text, "\n"), StopType: kind, StopWord: r.Stop, CutOfForm: r.Cut,
 	}
-	if warnings := append(slices.Clip(c.a.Warnings), r.Warnings...); len(warnings)+len(c.a.Ignored) > 0 {
-		x.Extension = &extension{c.a.Ignored, warnings}
+	if warnings := append(slices.Clip(c.Want.Warnings), r.Warnings...); len(warnings)+len(c.Want.Ignored) > 0 {
+		x.Extension = &extension{c.Want.Ignored, warnings}
 	}
 	if len(c.only) == 0 {
 		return x, nil

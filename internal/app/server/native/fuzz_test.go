@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // Whatever a body says, the answer is JSON and no failure of the server.
@@ -17,7 +19,7 @@ func FuzzRequests(f *testing.F) {
 	s := newServer(f, Options{})
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, path := range []string{"/tokenize", "/detokenize", "/apply-template", "/lora-adapters"} {
-			w := post(s, path, body)
+			w := ask.Post(s, path, body)
 			if w.Code != http.StatusOK && (w.Code < 400 || w.Code > 499) || !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}

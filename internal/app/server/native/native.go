@@ -15,6 +15,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
 
 // Options are what the dialect needs beyond the server. The zero value is usable.
@@ -187,10 +188,11 @@ func render(l *hosted.Lease, f *option.Fields) (x *systemgemma.Rendered, mode st
 	if err != nil {
 		return nil, "", err
 	}
-	a := option.From(l.Defaults())
-	if err := a.Read(f, option.Llama, option.Limits{N: 1, Context: l.Model.ContextLength()}); err != nil {
+	q := talk.New(l)
+	if err := q.Read(option.Llama, 1, f); err != nil {
 		return nil, "", err
 	}
+	a := q.Want
 	list = l.Begin(list)
 	last := list[len(list)-1].Role
 	final := last == "assistant" || last == "model"
@@ -202,8 +204,5 @@ func render(l *hosted.Lease, f *option.Fields) (x *systemgemma.Rendered, mode st
 	}
 	generation := a.AddGenerationPrompt == nil || *a.AddGenerationPrompt
 	x, err = l.Model.Render(list, systemgemma.RenderOptions{SystemMode: a.SystemMode, GenerationPrompt: generation, ContinueFinal: final})
-	if mode = a.SystemMode; mode == "" || mode == "auto" {
-		mode = l.Info.SystemMode
-	}
-	return x, mode, problem.OfModel(err)
+	return x, q.Mode(), problem.OfModel(err)
 }

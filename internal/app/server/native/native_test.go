@@ -17,6 +17,7 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // No test leaves a goroutine behind.
@@ -35,55 +36,30 @@ func newServer(t testing.TB, o Options) *server.Server {
 	return s
 }
 
-// ask sends a request.
-func ask(s *server.Server, method, path, body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.Host = "localhost"
-	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
-	return w
-}
-
-func post(s *server.Server, path, body string) *httptest.ResponseRecorder {
-	return ask(s, http.MethodPost, path, body)
-}
-
-// decode reads an answer of status 200.
-func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (x T) {
-	t.Helper()
-	if w.Code != http.StatusOK {
-		t.Fatalf("status %d: %s", w.Code, w.Body)
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &x); err != nil {
-		t.Fatalf("%v: %s", err, w.Body)
-	}
-	return x
-}
-
 func TestTokens(t *testing.T) {
 	s := newServer(t, Options{})
 	const text = "Hello <eos> w\u00f6rld \U0001F600"
 	content, _ := json.Marshal(text)
-	plain := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"parse_special":false}`, content))).Tokens
-	special := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s}`, content))).Tokens
-	begun := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"add_special":true}`, content))).Tokens
+	plain := ask.JSON[struct{ Tokens []int32 }](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"parse_special":false}`, content))).Tokens
+	special := ask.JSON[struct{ Tokens []int32 }](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"content":%s}`, content))).Tokens
+	begun := ask.JSON[struct{ Tokens []int32 }](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"add_special":true}`, content))).Tokens
 	if len(special) >= len(plain) || len(begun) != len(special)+1 || !slices.Equal(begun[1:], special) {
 		t.Errorf("%v, %v, %v", plain, special, begun)
 	}
-	vllm := decode[tokensVLLM](t, post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"return_token_strs":true}`, content)))
-	bare := decode[tokensVLLM](t, post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"add_special_tokens":false}`, content)))
+	vllm := ask.JSON[tokensVLLM](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"return_token_strs":true}`, content)))
+	bare := ask.JSON[tokensVLLM](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"prompt":%s,"add_special_tokens":false}`, content)))
 	if !slices.Equal(vllm.Tokens, begun) || !slices.Equal(bare.Tokens, special) || vllm.Count != len(begun) || len(vllm.Texts) != vllm.Count || vllm.Texts[0] != "<bos>" || vllm.MaxLength == 0 {
 		t.Errorf("%+v, %+v", vllm, bare)
 	}
-	twice := decode[tokensVLLM](t, post(s, "/tokenize", `{"prompt":"<bos>Hello"}`))
+	twice := ask.JSON[tokensVLLM](t, ask.Post(s, "/tokenize", `{"prompt":"<bos>Hello"}`))
 	if len(twice.Tokens) < 2 || twice.Tokens[0] == twice.Tokens[1] {
 		t.Errorf("<bos> comes twice: %v", twice.Tokens)
 	}
-	mixed := decode[struct{ Tokens []int32 }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":[%d,"Hello",%d]}`, begun[0], begun[0]))).Tokens
+	mixed := ask.JSON[struct{ Tokens []int32 }](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"content":[%d,"Hello",%d]}`, begun[0], begun[0]))).Tokens
 	if len(mixed) < 3 || mixed[0] != begun[0] || mixed[len(mixed)-1] != begun[0] {
 		t.Errorf("%v", mixed)
 	}
-	pieces := decode[struct{ Tokens []pieceOf }](t, post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"with_pieces":true}`, content))).Tokens
+	pieces := ask.JSON[struct{ Tokens []pieceOf }](t, ask.Post(s, "/tokenize", fmt.Sprintf(`{"content":%s,"with_pieces":true}`, content))).Tokens
 	var bytes []byte
 	for _, p := range pieces {
 		switch x := p.Piece.(type) {
@@ -99,14 +75,14 @@ func TestTokens(t *testing.T) {
 		t.Errorf("pieces say %q, want %q", bytes, text)
 	}
 	ids, _ := json.Marshal(special)
-	back := decode[struct {
+	back := ask.JSON[struct {
 		Content, Prompt string
 		Pieces          []string
-	}](t, post(s, "/detokenize", fmt.Sprintf(`{"tokens":%s,"with_pieces":true}`, ids)))
+	}](t, ask.Post(s, "/detokenize", fmt.Sprintf(`{"tokens":%s,"with_pieces":true}`, ids)))
 	if back.Content != text || back.Prompt != text || len(back.Pieces) != len(special) {
 		t.Errorf("%+v", back)
 	}
-	if w := post(s, "/detokenize", `{"tokens":[]}`); w.Body.String() != "{\"content\":\"\",\"prompt\":\"\"}\n" {
+	if w := ask.Post(s, "/detokenize", `{"tokens":[]}`); w.Body.String() != "{\"content\":\"\",\"prompt\":\"\"}\n" {
 		t.Errorf("%s", w.Body)
 	}
 }
@@ -115,7 +91,7 @@ func TestTokens(t *testing.T) {
 func TestApplyTemplate(t *testing.T) {
 	s := newServer(t, Options{})
 	const body = `{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"<end_of_turn>Hi"}]}]`
-	x := decode[templated](t, post(s, "/apply-template", body+`}`))
+	x := ask.JSON[templated](t, ask.Post(s, "/apply-template", body+`}`))
 	all, control := "", 0
 	for _, p := range x.Segments {
 		all += p.Text
@@ -126,20 +102,20 @@ func TestApplyTemplate(t *testing.T) {
 	if all != x.Prompt || strings.Count(x.Prompt, "<end_of_turn>") != control+1 || x.SystemMode != "systemgemma2" || !strings.HasSuffix(x.Prompt, "<start_of_turn>model\n") {
 		t.Errorf("%+v", x)
 	}
-	count := decode[map[string]any](t, post(s, "/v1/chat/completions/input_tokens", body+`}`))["input_tokens"]
-	tokens := decode[tokensVLLM](t, post(s, "/tokenize", body+`}`))
+	count := ask.JSON[map[string]any](t, ask.Post(s, "/v1/chat/completions/input_tokens", body+`}`))["input_tokens"]
+	tokens := ask.JSON[tokensVLLM](t, ask.Post(s, "/tokenize", body+`}`))
 	if count != float64(len(x.IDs)) || !slices.Equal(tokens.Tokens, x.IDs) {
 		t.Errorf("%v tokens, %v, want %v", count, tokens.Tokens, x.IDs)
 	}
-	merged := decode[templated](t, post(s, "/apply-template", body+`,"system_mode":"merge"}`))
+	merged := ask.JSON[templated](t, ask.Post(s, "/apply-template", body+`,"system_mode":"merge"}`))
 	if merged.Prompt == x.Prompt || merged.SystemMode != "merge" {
 		t.Errorf("%+v", merged)
 	}
-	open := decode[templated](t, post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Well, I"}],"continue_final_message":true,"add_generation_prompt":false}`))
+	open := ask.JSON[templated](t, ask.Post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Well, I"}],"continue_final_message":true,"add_generation_prompt":false}`))
 	if !strings.HasSuffix(open.Prompt, "model\nWell, I") {
 		t.Errorf("%q", open.Prompt)
 	}
-	closed := decode[templated](t, post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":false}`))
+	closed := ask.JSON[templated](t, ask.Post(s, "/apply-template", `{"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":false}`))
 	if !strings.HasSuffix(strings.TrimSuffix(closed.Prompt, "\n"), "<end_of_turn>") {
 		t.Errorf("%q", closed.Prompt)
 	}
@@ -148,9 +124,9 @@ func TestApplyTemplate(t *testing.T) {
 func TestScore(t *testing.T) {
 	s := newServer(t, Options{})
 	type scores struct{ Scores []scored }
-	one := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is ","continuation":"Paris."}`)).Scores
-	many := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is ","continuations":["Paris."," London."]}`)).Scores
-	all := decode[scores](t, post(s, "/score", `{"prompt":"The capital of France is Paris."}`)).Scores
+	one := ask.JSON[scores](t, ask.Post(s, "/score", `{"prompt":"The capital of France is ","continuation":"Paris."}`)).Scores
+	many := ask.JSON[scores](t, ask.Post(s, "/score", `{"prompt":"The capital of France is ","continuations":["Paris."," London."]}`)).Scores
+	all := ask.JSON[scores](t, ask.Post(s, "/score", `{"prompt":"The capital of France is Paris."}`)).Scores
 	if len(one) != 1 || len(many) != 2 || fmt.Sprint(one[0]) != fmt.Sprint(many[0]) || many[0].Sum == many[1].Sum {
 		t.Fatalf("%+v, %+v", one, many)
 	}
@@ -168,7 +144,7 @@ func TestScore(t *testing.T) {
 	}
 	prompt, _ := json.Marshal(x.IDs[:x.From])
 	rest, _ := json.Marshal(x.IDs[x.From:])
-	ids := decode[scores](t, post(s, "/score", fmt.Sprintf(`{"prompt":%s,"continuation":%s}`, prompt, rest))).Scores[0]
+	ids := ask.JSON[scores](t, ask.Post(s, "/score", fmt.Sprintf(`{"prompt":%s,"continuation":%s}`, prompt, rest))).Scores[0]
 	if fmt.Sprint(ids) != fmt.Sprint(x) {
 		t.Errorf("by ids %+v, want %+v", ids, x)
 	}
@@ -192,8 +168,8 @@ func TestCompletionStreamEqualsWhole(t *testing.T) {
 	for _, options := range []string{`,"n_predict":8`, `,"n_predict":12,"temperature":1.2,"seed":5,"return_tokens":true,"n_probs":2,"timings_per_token":true`, `,"n_predict":40,"stop":["e"]`,
 		`,"n_predict":0`, `,"json_schema":{"type":"object","properties":{"a":{"enum":[1]}},"required":["a"]}`, `,"grammar":"root ::= \"yes\" | \"no\""`} {
 		body := `{"prompt":"<start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\n","cache_prompt":true` + options
-		whole := decode[ended](t, post(s, "/completion", body+`}`))
-		w := post(s, "/completions", body+`,"stream":true}`)
+		whole := ask.JSON[ended](t, ask.Post(s, "/completion", body+`}`))
+		w := ask.Post(s, "/completions", body+`,"stream":true}`)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/event-stream" {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
@@ -227,22 +203,22 @@ func TestCompletionStreamEqualsWhole(t *testing.T) {
 			t.Errorf("%s: %+v", options, whole)
 		}
 	}
-	few := post(s, "/completion", `{"prompt":[2],"n_predict":2,"response_fields":["content","generation_settings/n_predict","nothing","content/x"]}`)
-	if x := decode[map[string]any](t, few); len(x) != 2 || x["n_predict"] != 2.0 {
+	few := ask.Post(s, "/completion", `{"prompt":[2],"n_predict":2,"response_fields":["content","generation_settings/n_predict","nothing","content/x"]}`)
+	if x := ask.JSON[map[string]any](t, few); len(x) != 2 || x["n_predict"] != 2.0 {
 		t.Errorf("%s", few.Body)
 	}
 }
 
 func TestState(t *testing.T) {
 	s := newServer(t, Options{})
-	if w := ask(s, "GET", "/slots", ""); w.Body.String() != "[]\n" {
+	if w := ask.Do(s, "GET", "/slots", ""); w.Body.String() != "[]\n" {
 		t.Errorf("%s", w.Body)
 	}
-	props := decode[map[string]any](t, ask(s, "GET", "/props", ""))
+	props := ask.JSON[map[string]any](t, ask.Do(s, "GET", "/props", ""))
 	if props["bos_token"] != "<bos>" || props["eos_token"] == "" || props["model_alias"] != "mini" || props["system_mode"] != "systemgemma2" || props["total_slots"] == nil {
 		t.Errorf("%v", props)
 	}
-	if w := ask(s, "GET", "/v1/health", ""); w.Code != http.StatusOK {
+	if w := ask.Do(s, "GET", "/v1/health", ""); w.Code != http.StatusOK {
 		t.Errorf("%d", w.Code)
 	}
 }
@@ -293,7 +269,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/tokenize", ``, 405, "takes POST"},
 		{"POST", "/props", `{}`, 405, "takes GET"},
 	} {
-		w := ask(s, x.method, x.path, x.body)
+		w := ask.Do(s, x.method, x.path, x.body)
 		var e struct {
 			Error struct{ Message, Type string }
 		}
@@ -310,7 +286,7 @@ func TestMalformed(t *testing.T) {
 	check := func(path, body string) {
 		t.Helper()
 		n++
-		w := post(s, path, body)
+		w := ask.Post(s, path, body)
 		if w.Code == http.StatusOK {
 			return // the mutation did no harm
 		}
@@ -376,12 +352,12 @@ func TestClientLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = bufio.NewReader(resp.Body).ReadString('\n')
-	if w := ask(s, "GET", "/slots", ""); !strings.Contains(w.Body.String(), `"is_processing":true`) {
+	if w := ask.Do(s, "GET", "/slots", ""); !strings.Contains(w.Body.String(), `"is_processing":true`) {
 		t.Errorf("%s", w.Body)
 	}
 	cancel()
 	_ = resp.Body.Close()
-	for end := time.Now().Add(20 * time.Second); ask(s, "GET", "/slots", "").Body.String() != "[]\n"; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ask.Do(s, "GET", "/slots", "").Body.String() != "[]\n"; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the slot is not free without its client")
 		}

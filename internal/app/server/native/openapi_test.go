@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/anthropic"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/ollama"
 	"github.com/systemgemma/systemgemma/internal/app/server/openai"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 var methods = []string{"get", "post", "put", "patch", "delete", "head"}
@@ -70,9 +72,10 @@ func TestOpenAPI(t *testing.T) {
 	t.Cleanup(func() { _ = set.Close(context.Background()) })
 	s := server.New(set, server.Config{Compat: true})
 	s.Add(openai.New(s))
+	s.Add(anthropic.New(s))
 	s.Add(ollama.New(s, ollama.Options{}))
 	s.Add(New(s, Options{}))
-	w := ask(s, http.MethodGet, "/openapi.yaml", "")
+	w := ask.Do(s, http.MethodGet, "/openapi.yaml", "")
 	if w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "openapi: 3.1.0\n") {
 		t.Fatalf("%d %.100s", w.Code, w.Body)
 	}
@@ -92,7 +95,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		method, _, _ := strings.Cut(at, " ")
 		path = regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "x")
-		if w := ask(s, method, path, "{}"); w.Code == http.StatusMethodNotAllowed || w.Code >= 500 && w.Code != http.StatusNotImplemented {
+		if w := ask.Do(s, method, path, "{}"); w.Code == http.StatusMethodNotAllowed || w.Code >= 500 && w.Code != http.StatusNotImplemented {
 			t.Errorf("%s: %d %s", at, w.Code, w.Body)
 		}
 	}

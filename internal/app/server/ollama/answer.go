@@ -16,14 +16,14 @@ import (
 
 // answer is what chat and generate say, whole or a piece of it.
 type answer struct {
-	Model    string    `json:"model"`
-	Created  time.Time `json:"created_at"`
-	Response *string   `json:"response,omitempty"` // of generate
-	Message  *message  `json:"message,omitempty"`  // of chat
-	Done     bool      `json:"done"`
-	Reason   string    `json:"done_reason,omitempty"`
-	Context  []int32   `json:"context,omitempty"` // of generate: the conversation so far
-	Logprobs []logprob `json:"logprobs,omitempty"`
+	Model    string           `json:"model"`
+	Created  time.Time        `json:"created_at"`
+	Response *string          `json:"response,omitempty"` // of generate
+	Message  *message         `json:"message,omitempty"`  // of chat
+	Done     bool             `json:"done"`
+	Reason   string           `json:"done_reason,omitempty"`
+	Context  []int32          `json:"context,omitempty"` // of generate: the conversation so far
+	Logprobs []pieces.Logprob `json:"logprobs,omitempty"`
 	metrics
 	Extension *extension `json:"systemgemma,omitempty"`
 }
@@ -47,23 +47,6 @@ type function struct {
 	Arguments json.RawMessage `json:"arguments"`
 }
 
-// logprob is a token's log probability.
-type logprob struct {
-	Token   string    `json:"token"`
-	Logprob float64   `json:"logprob"`
-	Bytes   []int     `json:"bytes"`
-	Top     []logprob `json:"top_logprobs,omitempty"`
-}
-
-func (q *request) logprob(e *systemgemma.Event) logprob {
-	m := q.lease.Model
-	x := logprob{Token: pieces.Text(m, e.ID), Logprob: pieces.Clamp(e.Logprob), Bytes: pieces.Bytes(m, e.ID)}
-	for _, t := range e.Top {
-		x.Top = append(x.Top, logprob{Token: pieces.Text(m, t.ID), Logprob: pieces.Clamp(t.Logprob), Bytes: pieces.Bytes(m, t.ID)})
-	}
-	return x
-}
-
 // reply sends an answer in one of two forms: piece by piece, or whole at the end.
 type reply struct {
 	*request
@@ -76,7 +59,7 @@ type reply struct {
 
 // send answers.
 func (p *reply) send(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("X-System-Mode", p.mode())
+	w.Header().Set("X-System-Mode", p.Mode())
 	if !p.stream {
 		return p.whole(w)
 	}
@@ -103,21 +86,21 @@ func (p *reply) say(x *answer, text string) {
 // state answers a request without a prompt, which opens or closes the model.
 func (p *reply) state(w http.ResponseWriter, reason string) error {
 	x := p.head()
-	if x.Done, x.Reason = true, reason; p.lease != nil {
-		x.Total, x.Load = p.d.now().Sub(p.start), p.lease.Loading
+	if x.Done, x.Reason = true, reason; p.Lease != nil {
+		x.Total, x.Load = p.d.now().Sub(p.start), p.Lease.Loading
 	}
 	return server.Reply(w, http.StatusOK, x)
 }
 
 // whole answers at the end.
 func (p *reply) whole(w http.ResponseWriter) error {
-	var logprobs []logprob
+	var logprobs []pieces.Logprob
 	for e, err := range p.events {
 		if err != nil {
 			return err
 		}
-		if p.logprobs && e.ID >= 0 && !p.stop[e.ID] {
-			logprobs = append(logprobs, p.logprob(&e))
+		if p.logprobs && e.ID >= 0 && !p.End[e.ID] {
+			logprobs = append(logprobs, pieces.Of(p.Lease.Model, &e))
 		}
 		if e.Result == nil {
 			continue
@@ -136,8 +119,8 @@ func (p *reply) whole(w http.ResponseWriter) error {
 
 // pieces streams. The last line has no text, but all that is known at the end.
 func (p *reply) pieces(out *server.Stream) error {
-	held, holding := "", p.tools != nil // text that may become calls
-	var logprobs []logprob              // of tokens whose text is held back
+	hold := tools.NewHold(p.tools, tools.Choice{Mode: tools.Auto})
+	var logprobs []pieces.Logprob // of tokens whose text is held back
 	send := func(text string) error {
 		if text == "" {
 			return nil
@@ -151,33 +134,26 @@ func (p *reply) pieces(out *server.Stream) error {
 		if err != nil {
 			return err
 		}
-		if p.logprobs && e.ID >= 0 && !p.stop[e.ID] {
-			logprobs = append(logprobs, p.logprob(&e))
+		if p.logprobs && e.ID >= 0 && !p.End[e.ID] {
+			logprobs = append(logprobs, pieces.Of(p.Lease.Model, &e))
 		}
-		text := e.Text
-		if holding {
-			held += text
-			if holding = tools.MayBeCalls(held); holding {
-				text = ""
-			} else {
-				text, held = held, ""
-			}
-		}
-		if err := send(text); err != nil {
+		if err := send(hold.Text(e.Text)); err != nil {
 			return err
 		}
 		if e.Result == nil {
 			continue
 		}
-		if calls := tools.Parse(held, p.tools); holding && calls != nil {
+		calls, rest := hold.End()
+		if err := send(rest); err != nil {
+			return err
+		}
+		if calls != nil {
 			x := p.head()
 			x.Message.Calls = callsOf(calls)
 			x.Logprobs, logprobs = logprobs, nil
 			if err := out.Send(x); err != nil {
 				return err
 			}
-		} else if err := send(held); err != nil {
-			return err
 		}
 		x := p.end(e.Result)
 		x.Logprobs = logprobs
@@ -201,7 +177,7 @@ func (p *reply) end(r *systemgemma.Result) *answer {
 		x.Context = append(slices.Clone(r.PromptIDs), r.IDs...)
 	}
 	x.Extension = &extension{
-		SystemMode: p.mode(), Seed: r.Seed, Ignored: p.a.Ignored, Warnings: append(slices.Clip(p.a.Warnings), r.Warnings...), DroppedMessages: r.DroppedMessages,
+		SystemMode: p.Mode(), Seed: r.Seed, Ignored: p.Want.Ignored, Warnings: append(slices.Clip(p.Want.Warnings), r.Warnings...), DroppedMessages: r.DroppedMessages,
 		CachedTokens: r.CachedTokens, Cut: r.Cut,
 	}
 	return x

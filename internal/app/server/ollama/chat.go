@@ -34,10 +34,10 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	}
 	server.Unknown(r, f)
 	p := &reply{request: q, d: d, chat: true}
-	if q.lease == nil {
+	if q.Lease == nil {
 		return p.state(w, "unload")
 	}
-	defer q.lease.Release()
+	defer q.Lease.Release()
 	if len(list) == 0 {
 		return p.state(w, "load")
 	}
@@ -49,17 +49,17 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if format != nil {
-		if q.a.Format != nil {
+		if q.Want.Format != nil {
 			return problem.Invalid("format", "want none beside a call that must come: an answer has one form")
 		}
-		q.a.Format = format
+		q.Want.Format = format
 	}
-	messages := tools.Render(tools.Begin(q.lease, list), offered, choice)
-	o := systemgemma.ChatOptions{GenerateOptions: q.a.GenerateOptions, SystemMode: q.a.SystemMode, Context: q.a.Context}
+	messages := tools.Render(tools.Begin(q.Lease, list), offered, choice)
+	o := systemgemma.ChatOptions{GenerateOptions: q.Want.GenerateOptions, SystemMode: q.Want.SystemMode, Context: q.Want.Context}
 	if err := q.renders(messages); err != nil {
 		return err
 	}
-	p.events = q.lease.Chat(r.Context(), messages, &o)
+	p.events = q.Lease.Chat(r.Context(), messages, &o)
 	return p.send(w, r)
 }
 
@@ -68,12 +68,12 @@ func (q *request) renders(messages []systemgemma.Message) error {
 	last := messages[len(messages)-1].Role
 	final := last == "assistant" || last == "model"
 	switch {
-	case q.a.ContinueFinal != nil && *q.a.ContinueFinal != final:
+	case q.Want.ContinueFinal != nil && *q.Want.ContinueFinal != final:
 		return problem.Unsupported("continue_final", "an assistant's message at the end is continued, and no other; want it left out")
-	case q.a.AddGenerationPrompt != nil && *q.a.AddGenerationPrompt == final:
+	case q.Want.AddGenerationPrompt != nil && *q.Want.AddGenerationPrompt == final:
 		return problem.Unsupported("add_generation_prompt", "the model's turn always begins, unless an assistant's message at the end is continued; want it left out")
 	}
-	_, err := q.lease.Model.Render(messages, systemgemma.RenderOptions{SystemMode: q.a.SystemMode, GenerationPrompt: true, ContinueFinal: final})
+	_, err := q.Lease.Model.Render(messages, systemgemma.RenderOptions{SystemMode: q.Want.SystemMode, GenerationPrompt: true, ContinueFinal: final})
 	return problem.OfModel(err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
@@ -15,15 +16,15 @@ func TestCreate(t *testing.T) {
 	store := &models.Store{Home: t.TempDir()}
 	s := newServer(t, store, Options{})
 	const body = `{"model":"pirate","from":"mini","system":"Talk like a pirate.","parameters":{"temperature":0,"num_predict":5,"stop":["xyz"]},"license":"mine"}`
-	if list := lines[status](t, post(s, "/api/create", body)); list[len(list)-1].Status != "success" {
+	if list := ask.Lines[status](t, ask.Post(s, "/api/create", body)); list[len(list)-1].Status != "success" {
 		t.Fatalf("%+v", list)
 	}
 	chat := func(model, further string) string {
-		x := decode[answer](t, post(s, "/api/chat", `{"model":"`+model+`","stream":false,"messages":[`+further+`{"role":"user","content":"What is the capital of France?"}]}`))
+		x := ask.JSON[answer](t, ask.Post(s, "/api/chat", `{"model":"`+model+`","stream":false,"messages":[`+further+`{"role":"user","content":"What is the capital of France?"}]}`))
 		return x.text()
 	}
 	generate := func(model, further string) string {
-		x := decode[answer](t, post(s, "/api/generate", `{"model":"`+model+`","stream":false,"prompt":"What is the capital of France?"`+further+`}`))
+		x := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"`+model+`","stream":false,"prompt":"What is the capital of France?"`+further+`}`))
 		return x.text()
 	}
 	const asked = `{"role":"system","content":"Talk like a pirate."},`
@@ -33,24 +34,24 @@ func TestCreate(t *testing.T) {
 	if got, want := generate("pirate", ""), generate("pirate", `,"system":"Talk like a pirate."`); got != want || got == "" {
 		t.Errorf("generate: %q, want %q", got, want)
 	}
-	whole := decode[answer](t, post(s, "/api/chat", `{"model":"mini","stream":false,"options":{"temperature":0},"messages":[`+asked+`{"role":"user","content":"What is the capital of France?"}]}`))
+	whole := ask.JSON[answer](t, ask.Post(s, "/api/chat", `{"model":"mini","stream":false,"options":{"temperature":0},"messages":[`+asked+`{"role":"user","content":"What is the capital of France?"}]}`))
 	if got := chat("pirate", ""); !strings.HasPrefix(whole.text(), got) || len(got) >= len(whole.text()) {
 		t.Errorf("five tokens: %q of %q", got, whole.text())
 	}
 	if got := chat("pirate", `{"role":"system","content":"Answer in one word."},`); strings.HasPrefix(got, "Arr") {
 		t.Errorf("a system prompt of the request is not obeyed: %q", got)
 	}
-	if w := post(s, "/api/create", body); w.Code != http.StatusConflict {
+	if w := ask.Post(s, "/api/create", body); w.Code != http.StatusConflict {
 		t.Errorf("a second one: %d %s", w.Code, w.Body)
 	}
 	const next = `{"model":"second","from":"pirate","system":"","messages":[{"role":"user","content":"Hello"},{"role":"assistant","content":"Hi."}],"stream":false}`
-	if x := decode[map[string]string](t, post(s, "/api/create", next)); x["status"] != "success" {
+	if x := ask.JSON[map[string]string](t, ask.Post(s, "/api/create", next)); x["status"] != "success" {
 		t.Errorf("%v", x)
 	}
 	if got, want := chat("second", ""), chat("second", `{"role":"user","content":"Hello"},{"role":"assistant","content":"Hi."},`); got == "" || want == "" {
 		t.Errorf("%q, %q", got, want)
 	}
-	show := decode[struct{ System, Modelfile string }](t, post(s, "/api/show", `{"model":"pirate"}`))
+	show := ask.JSON[struct{ System, Modelfile string }](t, ask.Post(s, "/api/show", `{"model":"pirate"}`))
 	if !strings.Contains(show.Modelfile, "Talk like a pirate.") {
 		t.Errorf("show: %+v", show)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
@@ -21,7 +22,7 @@ func TestQuantize(t *testing.T) {
 	for _, x := range []struct{ body, typ string }{
 		{`{"model":"a","files":{"mini.gguf":"` + digest + `"},"quantize":"Q4_0"}`, "q4_0"}, {`{"model":"b","from":"a","quantize":"w8a8"}`, "w8a8"}, {`{"model":"c","from":"mini","quantize":"w4"}`, "w4"},
 	} {
-		list := lines[status](t, post(s, "/api/create", x.body))
+		list := ask.Lines[status](t, ask.Post(s, "/api/create", x.body))
 		told := false
 		for _, l := range list {
 			told = told || l.Status == "quantizing model to "+x.typ && l.Completed == l.Total && l.Total > 0
@@ -35,12 +36,12 @@ func TestQuantize(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].Type != typ {
 			t.Errorf("%s: %+v, %v; want one of %s", name, all, err, typ)
 		}
-		if x := decode[answer](t, post(s, "/api/generate", `{"model":"`+name+`","prompt":"Hello","stream":false,"options":{"num_predict":3}}`)); x.Count == 0 {
+		if x := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"`+name+`","prompt":"Hello","stream":false,"options":{"num_predict":3}}`)); x.Count == 0 {
 			t.Errorf("%s: %+v", name, x)
 		}
 	}
 	for _, typ := range []string{"q4_K_M", "q4_K_S", "x"} {
-		if w := post(s, "/api/create", `{"model":"d","from":"mini","quantize":"`+typ+`"}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), typ) {
+		if w := ask.Post(s, "/api/create", `{"model":"d","from":"mini","quantize":"`+typ+`"}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), typ) {
 			t.Errorf("%s: %d %s", typ, w.Code, w.Body)
 		}
 	}
@@ -80,7 +81,7 @@ func TestAdaptersOfANewModel(t *testing.T) {
 		"none": `{}`, "folder": bringAll(t, s.Handler(), filepath.Join(lora, "plain-r4-qv"), "adapter_"), "file": bringAll(t, s.Handler(), lora, "plain-r4-qv.gguf"),
 	} {
 		body := `{"model":"` + name + `","files":` + bringAll(t, s.Handler(), filepath.Join(lora, "base"), "") + `,"adapters":` + adapters + `,"quantize":"f32","stream":false}`
-		if w := post(s, "/api/create", body); w.Code != http.StatusOK {
+		if w := ask.Post(s, "/api/create", body); w.Code != http.StatusOK {
 			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
 		}
 		all, err := store.Find(name)
@@ -110,7 +111,7 @@ func TestAdaptersOfANewModel(t *testing.T) {
 		{`{"model":"bad","from":"none","adapters":{"../x.gguf":"sha256:` + strings.Repeat("0", 64) + `"}}`, ".. part"},
 		{`{"model":"bad","files":` + bringAll(t, s.Handler(), filepath.Join(lora, "plain-r4-qv"), "adapter_") + `}`, "files: "},
 	} {
-		if w := post(s, "/api/create", x.body); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), x.want) {
+		if w := ask.Post(s, "/api/create", x.body); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), x.want) {
 			t.Errorf("%.90s: %d %s, want %q", x.body, w.Code, w.Body, x.want)
 		}
 	}
@@ -123,11 +124,11 @@ func TestAdaptersOfANewModel(t *testing.T) {
 func TestEmptySystem(t *testing.T) {
 	sample.Skip(t) // it converts
 	s := newServer(t, &models.Store{Home: t.TempDir()}, Options{})
-	if w := post(s, "/api/create", `{"model":"pirate","from":"mini","system":"Talk like a pirate.","parameters":{"temperature":0},"stream":false}`); w.Code != http.StatusOK {
+	if w := ask.Post(s, "/api/create", `{"model":"pirate","from":"mini","system":"Talk like a pirate.","parameters":{"temperature":0},"stream":false}`); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	count := func(path, body string) int {
-		x := decode[answer](t, post(s, path, `{`+body+`,"stream":false,"options":{"num_predict":1}}`))
+		x := ask.JSON[answer](t, ask.Post(s, path, `{`+body+`,"stream":false,"options":{"num_predict":1}}`))
 		return x.PromptCount
 	}
 	const user = `{"role":"user","content":"Hi"}`
@@ -140,7 +141,7 @@ func TestEmptySystem(t *testing.T) {
 	if got := count("/api/generate", `"model":"pirate","prompt":"Hi","system":""`); got != pirate {
 		t.Errorf("generate: %d tokens, want %d", got, pirate)
 	}
-	if w := post(s, "/api/create", `{"model":"quiet","from":"pirate","system":"","stream":false}`); w.Code != http.StatusOK {
+	if w := ask.Post(s, "/api/create", `{"model":"quiet","from":"pirate","system":"","stream":false}`); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if got := count("/api/chat", `"model":"quiet","messages":[`+user+`]`); got != plain {

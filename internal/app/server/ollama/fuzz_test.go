@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // Whatever a body says, the answer is JSON of Ollama's form and no failure of the server.
@@ -19,7 +20,7 @@ func FuzzRequests(f *testing.F) {
 	s := newServer(f, nil, Options{})
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, path := range []string{"/api/show", "/api/create", "/api/pull"} {
-			w := post(s, path, body)
+			w := ask.Post(s, path, body)
 			if w.Code != http.StatusOK && (w.Code < 400 || w.Code > 499 && w.Code != http.StatusNotImplemented || !json.Valid(w.Body.Bytes())) {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}

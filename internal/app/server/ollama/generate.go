@@ -26,10 +26,10 @@ func (d *dialect) generate(w http.ResponseWriter, r *http.Request) error {
 	}
 	server.Unknown(r, f)
 	p := &reply{request: q, d: d, open: !g.raw}
-	if q.lease == nil {
+	if q.Lease == nil {
 		return p.state(w, "unload")
 	}
-	defer q.lease.Release()
+	defer q.Lease.Release()
 	if g.prompt == "" {
 		return p.state(w, "load")
 	}
@@ -78,10 +78,10 @@ func readGenerate(f *option.Fields) (g generation, err error) {
 // begins begins the answer to a prompt: as it is, in a turn of its own, or after the turns of an earlier answer.
 func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 	if g.raw {
-		if q.a.SystemMode != "" {
+		if q.Want.SystemMode != "" {
 			return problem.Invalid("raw", "want no system_mode beside it: a raw prompt is all that the model sees")
 		}
-		p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{Text: g.prompt, Special: true}, &q.a.GenerateOptions)
+		p.events = q.Lease.Generate(r.Context(), systemgemma.Prompt{Text: g.prompt, Special: true}, &q.Want.GenerateOptions)
 		return nil
 	}
 	messages := []systemgemma.Message{{Role: "user", Content: g.prompt}}
@@ -89,33 +89,33 @@ func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 		messages = slices.Insert(messages, 0, systemgemma.Message{Role: "system", Content: g.system})
 	}
 	if len(g.context) == 0 {
-		messages = q.lease.Begin(messages)
+		messages = q.Lease.Begin(messages)
 	}
 	if err := q.renders(messages); err != nil {
 		return err
 	}
 	if len(g.context) == 0 {
-		o := systemgemma.ChatOptions{GenerateOptions: q.a.GenerateOptions, SystemMode: q.a.SystemMode, Context: q.a.Context}
-		p.events = q.lease.Chat(r.Context(), messages, &o)
+		o := systemgemma.ChatOptions{GenerateOptions: q.Want.GenerateOptions, SystemMode: q.Want.SystemMode, Context: q.Want.Context}
+		p.events = q.Lease.Chat(r.Context(), messages, &o)
 		return nil
 	}
 	ids, err := q.after(g.context, messages)
 	if err != nil {
 		return err
 	}
-	p.events = q.lease.Generate(r.Context(), systemgemma.Prompt{IDs: ids}, &q.a.GenerateOptions)
+	p.events = q.Lease.Generate(r.Context(), systemgemma.Prompt{IDs: ids}, &q.Want.GenerateOptions)
 	return nil
 }
 
 // after is the turns of an earlier answer and new ones after them, as ids.
 func (q *request) after(context []int32, messages []systemgemma.Message) ([]int32, error) {
-	m := q.lease.Model
+	m := q.Lease.Model
 	for i, id := range context {
-		if int(id) >= q.lease.Info.Vocabulary {
-			return nil, problem.Invalid("context", "want token ids of this model, 0 to %d, found %d at place %d; want the context of an earlier answer of this model", q.lease.Info.Vocabulary-1, id, i)
+		if int(id) >= q.Lease.Info.Vocabulary {
+			return nil, problem.Invalid("context", "want token ids of this model, 0 to %d, found %d at place %d; want the context of an earlier answer of this model", q.Lease.Info.Vocabulary-1, id, i)
 		}
 	}
-	if q.a.Context == systemgemma.ContextDropOldest {
+	if q.Want.Context == systemgemma.ContextDropOldest {
 		return nil, problem.Unsupported("truncate", "a context of ids has no turns that could be left out; want false, or /api/chat")
 	}
 	end, err := m.Tokenize("<end_of_turn>", true)
@@ -127,11 +127,11 @@ func (q *request) after(context []int32, messages []systemgemma.Message) ([]int3
 		return nil, problem.OfModel(err)
 	}
 	ids := slices.Clone(context)
-	if q.stop[ids[len(ids)-1]] { // whatever ended the answer
+	if q.End[ids[len(ids)-1]] { // whatever ended the answer
 		ids = ids[:len(ids)-1]
 	}
 	ids = append(append(ids, end...), between...)
-	x, err := m.Render(messages, systemgemma.RenderOptions{SystemMode: q.a.SystemMode, GenerationPrompt: true})
+	x, err := m.Render(messages, systemgemma.RenderOptions{SystemMode: q.Want.SystemMode, GenerationPrompt: true})
 	if err != nil {
 		return nil, problem.OfModel(err)
 	}

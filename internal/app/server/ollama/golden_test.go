@@ -18,6 +18,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/registry"
 	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 	"github.com/systemgemma/systemgemma/internal/testkit/golden"
 	"github.com/systemgemma/systemgemma/internal/testkit/scripted"
 )
@@ -109,7 +110,7 @@ func TestGoldenStreams(t *testing.T) {
 				if call.Path == "/api/pull" && !name { // a library of ours would take the names apart from registries
 					store.Ollama = nil
 				}
-				w := post(s, call.Path, string(body))
+				w := ask.Post(s, call.Path, string(body))
 				want := c.Result[i]
 				if status, _ := want.Status.(float64); w.Code != int(status) {
 					t.Fatalf("%s: status %d, want %v: %s", body, w.Code, want.Status, w.Body)
@@ -118,7 +119,7 @@ func TestGoldenStreams(t *testing.T) {
 					continue
 				}
 				raw := w.Body.String()
-				got, wanted := told(lines[map[string]any](t, w)), told(want.Lines)
+				got, wanted := told(ask.Lines[map[string]any](t, w)), told(want.Lines)
 				if k := slices.Index(wanted, `["writing manifest",null,null]`); k >= 0 {
 					wanted = append(wanted[:k:k], "error") // it is no model that can be run
 				}

@@ -16,9 +16,9 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/registry"
 	"github.com/systemgemma/systemgemma/internal/app/server"
-	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
 
 // Version is the version of Ollama's API that is spoken here: clients refuse to work with old ones. Our own is at /version.
@@ -134,14 +134,12 @@ func keepAlive(f *option.Fields) (*time.Duration, error) {
 
 // request is what chat and generate have in common.
 type request struct {
-	name     string
-	lease    *hosted.Lease
-	a        *option.Answer
-	start    time.Time
-	stream   bool
-	logprobs bool
-	stop     map[int32]bool // end tokens
-	keep     *time.Duration
+	talk.Request // without a lease, if the model was to be closed
+	name         string
+	start        time.Time
+	stream       bool
+	logprobs     bool
+	keep         *time.Duration
 }
 
 // maxTop is how many of the best tokens a request may ask for.
@@ -150,7 +148,7 @@ const maxTop = 20
 // begin takes the model and all options from a request. The lease is the caller's to release. A request that is empty, and wants that the
 // model is kept no longer, closes it: it gets no lease.
 func (d *dialect) begin(r *http.Request, f *option.Fields, empty bool) (*request, error) {
-	q := &request{start: d.now(), stop: map[int32]bool{}}
+	q := &request{start: d.now()}
 	name, err := wanted(f)
 	if err != nil {
 		return nil, err
@@ -177,11 +175,13 @@ func (d *dialect) begin(r *http.Request, f *option.Fields, empty bool) (*request
 	if empty && q.keep != nil && *q.keep == 0 {
 		return q, d.server.Models().Unload(name)
 	}
-	if q.lease, err = d.server.Models().Acquire(r.Context(), name, q.keep); err != nil {
+	lease, err := d.server.Models().Acquire(r.Context(), name, q.keep)
+	if err != nil {
 		return nil, err
 	}
+	q.Request = *talk.New(lease)
 	if err := q.read(r, f, top); err != nil {
-		q.lease.Release()
+		q.Lease.Release()
 		return nil, err
 	}
 	return q, nil
@@ -189,41 +189,21 @@ func (d *dialect) begin(r *http.Request, f *option.Fields, empty bool) (*request
 
 // read takes the options: those of the object options, and those that stand beside it.
 func (q *request) read(r *http.Request, f *option.Fields, top int) error {
-	q.a = option.From(q.lease.Defaults())
-	limits := option.Limits{N: 1, Context: q.lease.Model.ContextLength()}
-	if err := q.a.Read(f, option.Ollama, limits); err != nil {
-		return err
-	}
 	options, err := f.Object("options")
 	if err != nil {
 		return err
 	}
-	if options != nil {
-		if err := q.a.Read(options, option.Ollama, limits); err != nil {
-			return err
-		}
-		server.Unknown(r, options)
-	}
-	if err := q.a.Check(); err != nil {
+	if err := q.Read(option.Ollama, 1, f, options); err != nil {
 		return err
 	}
-	if q.a.MaxTokensGiven && q.a.MaxTokens == 0 {
-		q.a.MaxTokens = q.lease.Model.ContextLength() // Ollama's 0 is no limit
+	if options != nil {
+		server.Unknown(r, options)
 	}
-	q.a.TopLogprobs = top
-	for _, id := range q.lease.Info.EOS {
-		q.stop[id] = !q.a.IgnoreEOS
+	if q.Want.MaxTokensGiven && q.Want.MaxTokens == 0 {
+		q.Want.MaxTokens = q.Lease.Model.ContextLength() // Ollama's 0 is no limit
 	}
-	q.a.Adapters, err = q.lease.Use(q.a.LoRA)
-	return err
-}
-
-// mode is the system mode of an answer.
-func (q *request) mode() string {
-	if q.a.SystemMode != "" && q.a.SystemMode != "auto" {
-		return q.a.SystemMode
-	}
-	return q.lease.Info.SystemMode
+	q.Want.TopLogprobs = top
+	return nil
 }
 
 // metrics are what an answer took.
@@ -237,7 +217,7 @@ type metrics struct {
 }
 
 func (q *request) metrics(now time.Time, r *systemgemma.Result) metrics {
-	return metrics{now.Sub(q.start), q.lease.Loading, len(r.PromptIDs), r.Prefill, len(r.IDs), r.Decode}
+	return metrics{now.Sub(q.start), q.Lease.Loading, len(r.PromptIDs), r.Prefill, len(r.IDs), r.Decode}
 }
 
 // extension is what an answer tells beyond Ollama's form.

@@ -22,6 +22,8 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // No test leaves a goroutine behind.
@@ -38,47 +40,6 @@ func newServer(t testing.TB, store *models.Store, o Options) *server.Server {
 	s := server.New(set, server.Config{})
 	s.Add(New(s, o))
 	return s
-}
-
-// ask sends a request.
-func ask(s *server.Server, method, path, body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.Host = "localhost"
-	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
-	return w
-}
-
-func post(s *server.Server, path, body string) *httptest.ResponseRecorder {
-	return ask(s, http.MethodPost, path, body)
-}
-
-// decode reads an answer of status 200.
-func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (x T) {
-	t.Helper()
-	if w.Code != http.StatusOK {
-		t.Fatalf("status %d: %s", w.Code, w.Body)
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &x); err != nil {
-		t.Fatalf("%v: %s", err, w.Body)
-	}
-	return x
-}
-
-// lines are those of a stream: each must be JSON.
-func lines[T any](t testing.TB, w *httptest.ResponseRecorder) (list []T) {
-	t.Helper()
-	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/x-ndjson" {
-		t.Fatalf("status %d, %v: %s", w.Code, w.Header(), w.Body)
-	}
-	for s := bufio.NewScanner(w.Body); s.Scan(); {
-		var x T
-		if err := json.Unmarshal(s.Bytes(), &x); err != nil {
-			t.Fatalf("line %q: %v", s.Text(), err)
-		}
-		list = append(list, x)
-	}
-	return list
 }
 
 // text is what an answer says.
@@ -100,9 +61,9 @@ func TestStreamEqualsWhole(t *testing.T) {
 			``, `,"options":{"temperature":1,"seed":7,"num_predict":20}`, `,"logprobs":true,"top_logprobs":3,"options":{"num_predict":9}`, `,"options":{"stop":["the"],"temperature":1.5,"seed":4,"num_predict":0}`,
 			`,"format":{"type":"object","properties":{"a":{"type":"string","maxLength":5}},"required":["a"]}`, `,"truncate":true,"options":{"num_ctx":4}`,
 		} {
-			whole := decode[answer](t, post(s, path, `{"model":"mini","stream":false,`+body+options+`}`))
-			list := lines[answer](t, post(s, path, `{"model":"mini",`+body+options+`}`))
-			text, logs := "", []logprob(nil)
+			whole := ask.JSON[answer](t, ask.Post(s, path, `{"model":"mini","stream":false,`+body+options+`}`))
+			list := ask.Lines[answer](t, ask.Post(s, path, `{"model":"mini",`+body+options+`}`))
+			text, logs := "", []pieces.Logprob(nil)
 			for i, x := range list {
 				text += x.text()
 				logs = append(logs, x.Logprobs...)
@@ -132,17 +93,17 @@ func TestStreamEqualsWhole(t *testing.T) {
 func TestContextGoesOn(t *testing.T) {
 	s := newServer(t, nil, Options{})
 	for _, limit := range []string{"", `,"options":{"num_predict":3}`} {
-		one := decode[answer](t, post(s, "/api/generate", `{"model":"mini","stream":false,"prompt":"Hello"`+limit+`}`))
+		one := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"mini","stream":false,"prompt":"Hello"`+limit+`}`))
 		context, _ := json.Marshal(one.Context)
-		two := decode[answer](t, post(s, "/api/generate", fmt.Sprintf(`{"model":"mini","stream":false,"prompt":"And now?","context":%s}`, context)))
+		two := ask.JSON[answer](t, ask.Post(s, "/api/generate", fmt.Sprintf(`{"model":"mini","stream":false,"prompt":"And now?","context":%s}`, context)))
 		said, _ := json.Marshal(one.text())
-		chat := decode[answer](t, post(s, "/api/chat", fmt.Sprintf(`{"model":"mini","stream":false,"messages":[{"role":"user","content":"Hello"},{"role":"assistant","content":%s},{"role":"user","content":"And now?"}]}`, said)))
+		chat := ask.JSON[answer](t, ask.Post(s, "/api/chat", fmt.Sprintf(`{"model":"mini","stream":false,"messages":[{"role":"user","content":"Hello"},{"role":"assistant","content":%s},{"role":"user","content":"And now?"}]}`, said)))
 		if two.text() != chat.text() || two.PromptCount != chat.PromptCount {
 			t.Errorf("%s: %q after %d tokens, want %q after %d", limit, two.text(), two.PromptCount, chat.text(), chat.PromptCount)
 		}
 	}
-	raw := decode[answer](t, post(s, "/api/generate", `{"model":"mini","stream":false,"raw":true,"prompt":"<start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\n"}`))
-	plain := decode[answer](t, post(s, "/api/generate", `{"model":"mini","stream":false,"prompt":"Hello"}`))
+	raw := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"mini","stream":false,"raw":true,"prompt":"<start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\n"}`))
+	plain := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"mini","stream":false,"prompt":"Hello"}`))
 	if raw.text() != plain.text() || raw.PromptCount != plain.PromptCount || raw.Context != nil {
 		t.Errorf("raw: %+v, want as %+v", raw, plain)
 	}
@@ -162,7 +123,7 @@ func TestLoadAndUnload(t *testing.T) {
 		{"/api/generate", `{"model":"mini","prompt":"","keep_alive":-1}`, "load", true},
 		{"/api/generate", `{"model":"mini","prompt":"Hello","stream":false,"keep_alive":0}`, "stop", false},
 	} {
-		got := decode[answer](t, post(s, x.path, x.body))
+		got := ask.JSON[answer](t, ask.Post(s, x.path, x.body))
 		if !got.Done || got.Reason != x.reason {
 			t.Errorf("%s: %+v, want %s", x.body, got, x.reason)
 		}
@@ -172,7 +133,7 @@ func TestLoadAndUnload(t *testing.T) {
 			}
 		}
 		if x.open {
-			got := decode[struct{ Models []listed }](t, ask(s, "GET", "/api/ps", "")).Models[0]
+			got := ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/ps", "")).Models[0]
 			if got.Name != "mini:latest" || got.Context == 0 || got.VRAM == nil || got.Expires == nil || got.Size == 0 {
 				t.Errorf("%s: ps %+v", x.body, got)
 			}
@@ -189,7 +150,7 @@ func TestKeepAlive(t *testing.T) {
 		`"5m"`: true, `"-1m"`: true, `300`: true, `0.5`: true, `"300"`: true, `-1`: true, `"24h"`: true, `1e300`: true, `null`: true,
 		`"x"`: false, `true`: false, `""`: false, `[]`: false, `{}`: false, `"NaN"`: false,
 	} {
-		w := post(s, "/api/generate", `{"model":"mini","keep_alive":`+value+`}`)
+		w := ask.Post(s, "/api/generate", `{"model":"mini","keep_alive":`+value+`}`)
 		if (w.Code == http.StatusOK) != ok || !ok && w.Code != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", value, w.Code, w.Body)
 		}
@@ -202,8 +163,8 @@ const weather = `"tools":[{"type":"function","function":{"name":"weather","descr
 func TestTools(t *testing.T) {
 	s := newServer(t, nil, Options{})
 	body := `{"model":"mini","messages":[{"role":"user","content":"Weather in Bonn?"}],"tool_choice":"required",` + weather
-	whole := decode[answer](t, post(s, "/api/chat", body+`,"stream":false}`))
-	list := lines[answer](t, post(s, "/api/chat", body+`}`))
+	whole := ask.JSON[answer](t, ask.Post(s, "/api/chat", body+`,"stream":false}`))
+	list := ask.Lines[answer](t, ask.Post(s, "/api/chat", body+`}`))
 	if len(list) < 2 || len(whole.Message.Calls) == 0 || whole.text() != "" {
 		t.Fatalf("%+v, %+v", whole.Message, list)
 	}
@@ -228,7 +189,7 @@ func TestTools(t *testing.T) {
 		t.Errorf("%d calls in the stream, want %d", calls, len(whole.Message.Calls))
 	}
 	// A conversation with a result, whose call has a null id as some clients send it.
-	again := decode[answer](t, post(s, "/api/chat", `{"model":"mini","stream":false,"messages":[{"role":"user","content":"Weather in Bonn?"},
+	again := ask.JSON[answer](t, ask.Post(s, "/api/chat", `{"model":"mini","stream":false,"messages":[{"role":"user","content":"Weather in Bonn?"},
 		{"role":"assistant","content":"","tool_calls":[{"id":null,"function":{"name":"weather","arguments":{"town":"Bonn"}}}]},{"role":"tool","tool_name":"weather","tool_call_id":null,"content":"rain"}],`+weather+`}`))
 	if again.PromptCount <= whole.PromptCount {
 		t.Errorf("%d tokens with the result, %d without", again.PromptCount, whole.PromptCount)
@@ -242,7 +203,7 @@ func TestFormats(t *testing.T) {
 		if x.path == "/api/generate" {
 			body = `"prompt":"Hi"`
 		}
-		got := decode[answer](t, post(s, x.path, `{"model":"mini","stream":false,"format":`+x.format+`,"options":{"num_predict":60},`+body+`}`))
+		got := ask.JSON[answer](t, ask.Post(s, x.path, `{"model":"mini","stream":false,"format":`+x.format+`,"options":{"num_predict":60},`+body+`}`))
 		var object map[string]any
 		if err := json.Unmarshal([]byte(got.text()), &object); err != nil || strings.HasPrefix(x.format, "{") && object["n"] != 3.0 {
 			t.Errorf("%s: %q, %v", x.format, got.text(), err)
@@ -257,9 +218,9 @@ func TestFormats(t *testing.T) {
 
 func TestEmbed(t *testing.T) {
 	s := newServer(t, nil, Options{})
-	many := decode[embeddingList](t, post(s, "/api/embed", `{"model":"mini","input":["Hello","Bye"]}`))
-	one := decode[embeddingList](t, post(s, "/api/embed", `{"model":"mini","input":"Hello","truncate":false}`))
-	old := decode[struct{ Embedding []float64 }](t, post(s, "/api/embeddings", `{"model":"mini","prompt":"Hello"}`)).Embedding
+	many := ask.JSON[embeddingList](t, ask.Post(s, "/api/embed", `{"model":"mini","input":["Hello","Bye"]}`))
+	one := ask.JSON[embeddingList](t, ask.Post(s, "/api/embed", `{"model":"mini","input":"Hello","truncate":false}`))
+	old := ask.JSON[struct{ Embedding []float64 }](t, ask.Post(s, "/api/embeddings", `{"model":"mini","prompt":"Hello"}`)).Embedding
 	if len(many.Vectors) != 2 || len(one.Vectors) != 1 || fmt.Sprint(many.Vectors[0]) != fmt.Sprint(one.Vectors[0]) || one.Tokens == 0 || one.Total == 0 {
 		t.Fatalf("%+v, %+v", many, one)
 	}
@@ -271,14 +232,14 @@ func TestEmbed(t *testing.T) {
 	if math.Abs(norm-1) > 1e-4 || math.Abs(oldNorm-1) < 1e-3 {
 		t.Errorf("norms %v and %v", norm, oldNorm)
 	}
-	if x := decode[embeddingList](t, post(s, "/api/embed", `{"model":"mini","input":[]}`)); x.Vectors == nil || len(x.Vectors) != 0 {
+	if x := ask.JSON[embeddingList](t, ask.Post(s, "/api/embed", `{"model":"mini","input":[]}`)); x.Vectors == nil || len(x.Vectors) != 0 {
 		t.Errorf("%+v", x)
 	}
 	long := strings.Repeat("word ", 100_000)
-	if w := post(s, "/api/embed", `{"model":"mini","input":"`+long+`"}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "context") {
+	if w := ask.Post(s, "/api/embed", `{"model":"mini","input":"`+long+`"}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "context") {
 		t.Errorf("too long: %d %.200s", w.Code, w.Body)
 	}
-	if x := decode[embeddingList](t, post(s, "/api/embed", `{"model":"mini","truncate":true,"input":"`+long+`"}`)); len(x.Vectors) != 1 || x.Extension == nil || len(x.Extension.Warnings) != 1 {
+	if x := ask.JSON[embeddingList](t, ask.Post(s, "/api/embed", `{"model":"mini","truncate":true,"input":"`+long+`"}`)); len(x.Vectors) != 1 || x.Extension == nil || len(x.Extension.Warnings) != 1 {
 		t.Errorf("cut: %+v", x.Extension)
 	}
 }
@@ -286,7 +247,7 @@ func TestEmbed(t *testing.T) {
 // Listings have what clients look for, and nothing empty.
 func TestListings(t *testing.T) {
 	s := newServer(t, nil, Options{})
-	tags := decode[struct{ Models []listed }](t, ask(s, "GET", "/api/tags", "")).Models
+	tags := ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/tags", "")).Models
 	names := map[string]bool{}
 	for _, m := range tags {
 		names[m.Name] = true
@@ -300,20 +261,20 @@ func TestListings(t *testing.T) {
 	if !names["mini:latest"] || !names["gpt-4o:latest"] || len(names) != 2 {
 		t.Errorf("%v", names)
 	}
-	if w := ask(s, "HEAD", "/api/tags", ""); w.Code != http.StatusOK {
+	if w := ask.Do(s, "HEAD", "/api/tags", ""); w.Code != http.StatusOK {
 		t.Errorf("HEAD: %d", w.Code)
 	}
-	if v := decode[map[string]string](t, ask(s, "GET", "/api/version", ""))["version"]; !atLeast(v, 0, 6, 5) {
+	if v := ask.JSON[map[string]string](t, ask.Do(s, "GET", "/api/version", ""))["version"]; !atLeast(v, 0, 6, 5) {
 		t.Errorf("version %q", v)
 	}
 	for _, body := range []string{`{"model":"mini"}`, `{"name":"mini:latest","verbose":true}`, `{"model":"gpt-4o"}`} {
-		x := decode[shown](t, post(s, "/api/show", body))
+		x := ask.JSON[shown](t, ask.Post(s, "/api/show", body))
 		if !slices.Contains(x.Capabilities, "tools") || x.Info["general.architecture"] != "gemma2" || x.Info["gemma2.context_length"].(float64) == 0 || !strings.HasPrefix(x.Modelfile, "FROM ") ||
 			x.Details.Family == "" || (len(x.Tensors) > 0) != strings.Contains(body, "verbose") {
 			t.Errorf("%s: %+v", body, x)
 		}
 	}
-	if got := decode[struct{ Models []listed }](t, ask(s, "GET", "/api/ps", "")).Models; got == nil || len(got) != 0 {
+	if got := ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/ps", "")).Models; got == nil || len(got) != 0 {
 		t.Errorf("ps %+v", got)
 	}
 }
@@ -338,7 +299,7 @@ func TestWhatClientsSend(t *testing.T) {
 		"hints":                    `{"model":"mini","stream":false,"messages":[{"role":"user","content":"a","images":[]}],"think":false,"options":{"num_ctx":1000000,"num_gpu":1,"num_thread":8,"mirostat":0,"numa":false},"foo":1}`,
 		"an answer to continue":    `{"model":"mini","stream":false,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"Well,"}]}`,
 	} {
-		x := decode[answer](t, post(s, "/api/chat", body))
+		x := ask.JSON[answer](t, ask.Post(s, "/api/chat", body))
 		if !x.Done || x.Count == 0 {
 			t.Errorf("%s: %+v", what, x)
 		}
@@ -351,19 +312,19 @@ func TestWhatClientsSend(t *testing.T) {
 	// Another num_ctx does not open the model again, and a request beside a chat does not push its prompt out.
 	opened := s.Models().Running()[0].Opened
 	long := `{"model":"mini","stream":false,"messages":[{"role":"user","content":"` + strings.Repeat("A long story. ", 20) + `"}],"options":{"num_predict":2,"num_ctx":%d}}`
-	decode[answer](t, post(s, "/api/chat", fmt.Sprintf(long, 100)))
-	decode[answer](t, post(s, "/api/chat", `{"model":"mini","stream":false,"messages":[{"role":"user","content":"Find a title."}],"options":{"num_predict":2}}`))
-	x := decode[answer](t, post(s, "/api/chat", fmt.Sprintf(long, 200)))
+	ask.JSON[answer](t, ask.Post(s, "/api/chat", fmt.Sprintf(long, 100)))
+	ask.JSON[answer](t, ask.Post(s, "/api/chat", `{"model":"mini","stream":false,"messages":[{"role":"user","content":"Find a title."}],"options":{"num_predict":2}}`))
+	x := ask.JSON[answer](t, ask.Post(s, "/api/chat", fmt.Sprintf(long, 200)))
 	if x.Extension.CachedTokens < x.PromptCount/2 || !s.Models().Running()[0].Opened.Equal(opened) {
 		t.Errorf("%d of %d tokens were known", x.Extension.CachedTokens, x.PromptCount)
 	}
 	// truncate: true leaves the oldest turns out, and says so; without it the request is refused.
 	turns := strings.Repeat(`{"role":"user","content":"`+strings.Repeat("word ", 400)+`"},{"role":"assistant","content":"Yes."},`, 40)
 	body := `{"model":"mini","stream":false,"messages":[` + turns + `{"role":"user","content":"Hi"}],"options":{"num_predict":2}`
-	if x := decode[answer](t, post(s, "/api/chat", body+`,"truncate":true}`)); x.Extension.DroppedMessages == 0 {
+	if x := ask.JSON[answer](t, ask.Post(s, "/api/chat", body+`,"truncate":true}`)); x.Extension.DroppedMessages == 0 {
 		t.Errorf("%+v", x.Extension)
 	}
-	if w := post(s, "/api/chat", body+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "context") {
+	if w := ask.Post(s, "/api/chat", body+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "context") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -414,7 +375,7 @@ func TestErrors(t *testing.T) {
 		{"POST", "/api/nothing", `{}`, 404, "/api/nothing"},
 		{"GET", "/api/chat", ``, 405, "takes POST"},
 	} {
-		w := ask(s, x.method, x.path, x.body)
+		w := ask.Do(s, x.method, x.path, x.body)
 		var e struct{ Error string }
 		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || w.Code != x.status || !strings.Contains(e.Error, x.want) || e.Error == "" || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s: %d %s, want %d %q", x.path, x.body, w.Code, w.Body, x.status, x.want)
@@ -439,7 +400,7 @@ func TestMalformed(t *testing.T) {
 	check := func(path, body string) {
 		t.Helper()
 		n++
-		w := post(s, path, body)
+		w := ask.Post(s, path, body)
 		if w.Code == http.StatusOK || w.Code == http.StatusNotImplemented && (path == "/api/pull" || path == "/api/create") {
 			return // the mutation did no harm
 		}
@@ -512,39 +473,39 @@ func TestStore(t *testing.T) {
 	s := newServer(t, store, Options{})
 	file := miniFile(t)
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(file))
-	if w := ask(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusNotFound {
+	if w := ask.Do(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusNotFound {
 		t.Errorf("before: %d", w.Code)
 	}
-	if w := post(s, "/api/blobs/"+digest, "something else"); w.Code != http.StatusBadRequest {
+	if w := ask.Post(s, "/api/blobs/"+digest, "something else"); w.Code != http.StatusBadRequest {
 		t.Errorf("another file: %d %s", w.Code, w.Body)
 	}
-	if w := post(s, "/api/blobs/"+digest, string(file)); w.Code != http.StatusCreated {
+	if w := ask.Post(s, "/api/blobs/"+digest, string(file)); w.Code != http.StatusCreated {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if w := ask(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusOK {
+	if w := ask.Do(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusOK {
 		t.Errorf("after: %d", w.Code)
 	}
 	create := `{"model":"mine","files":{"mini.gguf":"` + digest + `"}}`
-	if list := lines[status](t, post(s, "/api/create", create)); len(list) != 1 || list[0].Status != "success" {
+	if list := ask.Lines[status](t, ask.Post(s, "/api/create", create)); len(list) != 1 || list[0].Status != "success" {
 		t.Errorf("%+v", list)
 	}
-	if w := ask(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusNotFound {
+	if w := ask.Do(s, "HEAD", "/api/blobs/"+digest, ""); w.Code != http.StatusNotFound {
 		t.Errorf("an upload that became a model stays: %d", w.Code)
 	}
-	post(s, "/api/blobs/"+digest, string(file))
-	if w := post(s, "/api/create", create); w.Code != http.StatusConflict {
+	ask.Post(s, "/api/blobs/"+digest, string(file))
+	if w := ask.Post(s, "/api/create", create); w.Code != http.StatusConflict {
 		t.Errorf("a second one: %d %s", w.Code, w.Body)
 	}
 	for _, body := range []string{`{"source":"mine","destination":"yours"}`, `{"source":"mini","destination":"alias"}`} {
-		if w := post(s, "/api/copy", body); w.Code != http.StatusOK {
+		if w := ask.Post(s, "/api/copy", body); w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	if x := decode[map[string]string](t, post(s, "/api/create", `{"model":"me/third","from":"mine","stream":false}`)); x["status"] != "success" {
+	if x := ask.JSON[map[string]string](t, ask.Post(s, "/api/create", `{"model":"me/third","from":"mine","stream":false}`)); x["status"] != "success" {
 		t.Errorf("%v", x)
 	}
 	var names []string
-	for _, m := range decode[struct{ Models []listed }](t, ask(s, "GET", "/api/tags", "")).Models {
+	for _, m := range ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/tags", "")).Models {
 		names = append(names, m.Name)
 	}
 	slices.Sort(names)
@@ -552,7 +513,7 @@ func TestStore(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	says := func(name string) string {
-		x := decode[answer](t, post(s, "/api/generate", `{"model":"`+name+`","prompt":"Hello","stream":false}`))
+		x := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"`+name+`","prompt":"Hello","stream":false}`))
 		return x.text()
 	}
 	for name, as := range map[string]string{"yours": "mine", "third": "mine", "mine:latest": "mine", "alias": "mini"} {
@@ -561,14 +522,14 @@ func TestStore(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"alias", "yours", "mine:latest", "me/third"} {
-		if w := ask(s, "DELETE", "/api/delete", `{"model":"`+name+`"}`); w.Code != http.StatusOK {
+		if w := ask.Do(s, "DELETE", "/api/delete", `{"model":"`+name+`"}`); w.Code != http.StatusOK {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
-	if list := decode[struct{ Models []listed }](t, ask(s, "GET", "/api/tags", "")).Models; len(list) != 2 {
+	if list := ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/tags", "")).Models; len(list) != 2 {
 		t.Errorf("%+v", list)
 	}
-	if w := post(s, "/api/create", `{"model":"x","files":{"a.gguf":"sha256:`+strings.Repeat("0", 64)+`"}}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "blob") {
+	if w := ask.Post(s, "/api/create", `{"model":"x","files":{"a.gguf":"sha256:`+strings.Repeat("0", 64)+`"}}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "blob") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

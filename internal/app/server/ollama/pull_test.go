@@ -13,6 +13,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub"
 	"github.com/systemgemma/systemgemma/internal/app/hub/settings"
 	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // testHub has one repository, owner/mini-GGUF, of one file.
@@ -74,14 +75,14 @@ func TestPull(t *testing.T) {
 		{`{"model":"hf.co/owner/nothing:Q8_0","stream":false}`, 404, "not found"},
 		{`{"model":"no model","stream":false}`, 400, "model"},
 	} {
-		if w := post(s, "/api/pull", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
+		if w := ask.Post(s, "/api/pull", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
 			t.Errorf("%s: %d %s, want %d %q", x.body, w.Code, w.Body, x.status, x.want)
 		}
 	}
-	if list := lines[struct{ Error, Status string }](t, post(s, "/api/pull", `{"model":"owner/mini-GGUF"}`)); list[len(list)-1].Error == "" {
+	if list := ask.Lines[struct{ Error, Status string }](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF"}`)); list[len(list)-1].Error == "" {
 		t.Errorf("a stream that fails ends as %+v", list)
 	}
-	list := lines[status](t, post(s, "/api/pull", `{"model":"owner/mini-GGUF","accept_license":true}`))
+	list := ask.Lines[status](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF","accept_license":true}`))
 	whole := false
 	for _, x := range list {
 		whole = whole || x.Total > 0 && x.Completed == x.Total && x.Digest != ""
@@ -92,10 +93,10 @@ func TestPull(t *testing.T) {
 	if l := store.Licence("owner/mini-GGUF"); l == nil || !strings.Contains(l.By, "accept_license") {
 		t.Errorf("%+v", l)
 	}
-	if x := decode[answer](t, post(s, "/api/generate", `{"model":"owner/mini-GGUF","prompt":"Hello","stream":false}`)); x.Count == 0 {
+	if x := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"owner/mini-GGUF","prompt":"Hello","stream":false}`)); x.Count == 0 {
 		t.Errorf("%+v", x)
 	}
-	if x := decode[status](t, post(s, "/api/pull", `{"model":"owner/mini-GGUF","stream":false}`)); x.Status != "success" { // it is here, and its terms are accepted
+	if x := ask.JSON[status](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF","stream":false}`)); x.Status != "success" { // it is here, and its terms are accepted
 		t.Errorf("%+v", x)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/registry"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
@@ -136,12 +137,12 @@ func TestPullOfARegistry(t *testing.T) {
 		{`{"model":"hf.co/owner/repo:Q8_0","stream":false}`, 501, "pull is not supported"},
 		{`{"model":"` + g.host() + `/a/../b","stream":false}`, 400, "model"},
 	} {
-		if w := post(s, "/api/pull", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
+		if w := ask.Post(s, "/api/pull", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
 			t.Errorf("%s: %d %s, want %d %q", x.body, w.Code, w.Body, x.status, x.want)
 		}
 	}
 	body := `{"model":"ollama://` + name + `","insecure":true,"accept_license":true}`
-	list := lines[status](t, post(s, "/api/pull", body))
+	list := ask.Lines[status](t, ask.Post(s, "/api/pull", body))
 	var steps []string
 	whole := map[string]bool{}
 	for _, x := range list {
@@ -161,17 +162,17 @@ func TestPullOfARegistry(t *testing.T) {
 		t.Errorf("layers %v", whole)
 	}
 	const asked = `","prompt":"What is the capital of France?","stream":false,"options":{"temperature":0}`
-	want := decode[answer](t, post(s, "/api/generate", `{"model":"tiny:q8`+asked+`,"system":"Talk like a pirate."}`))
+	want := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"tiny:q8`+asked+`,"system":"Talk like a pirate."}`))
 	for _, as := range []string{name, "ollama://" + name, "tiny:q8", "tiny"} {
-		if x := decode[answer](t, post(s, "/api/generate", `{"model":"`+as+asked+`}`)); x.text() != want.text() || x.PromptCount != want.PromptCount {
+		if x := ask.JSON[answer](t, ask.Post(s, "/api/generate", `{"model":"`+as+asked+`}`)); x.text() != want.text() || x.PromptCount != want.PromptCount {
 			t.Errorf("%s says %q, want %q", as, x.text(), want.text())
 		}
 	}
-	if x := decode[status](t, post(s, "/api/pull", `{"model":"`+name+`","stream":false,"insecure":true}`)); x.Status != "success" {
+	if x := ask.JSON[status](t, ask.Post(s, "/api/pull", `{"model":"`+name+`","stream":false,"insecure":true}`)); x.Status != "success" {
 		t.Errorf("again: %+v", x)
 	}
 	g.Close()
-	list = lines[status](t, post(s, "/api/pull", `{"model":"`+name+`","insecure":true}`))
+	list = ask.Lines[status](t, ask.Post(s, "/api/pull", `{"model":"`+name+`","insecure":true}`))
 	if !slices.ContainsFunc(list, func(x status) bool { return strings.Contains(x.Status, "using what is here") }) || list[len(list)-1].Status != "success" {
 		t.Errorf("without its registry: %+v", list)
 	}
@@ -205,7 +206,7 @@ func TestPullWhoseClientLeaves(t *testing.T) {
 	if left, err := store.Find("tiny"); err == nil {
 		t.Errorf("a pull that was left made %+v", left)
 	}
-	if x := decode[status](t, post(s, "/api/pull", `{"model":"`+g.host()+`/library/tiny","insecure":true,"stream":false}`)); x.Status != "success" {
+	if x := ask.JSON[status](t, ask.Post(s, "/api/pull", `{"model":"`+g.host()+`/library/tiny","insecure":true,"stream":false}`)); x.Status != "success" {
 		t.Errorf("again: %+v", x)
 	}
 }
@@ -246,11 +247,11 @@ func TestPush(t *testing.T) {
 	s := newServer(t, store, Options{Registry: asks})
 	digest := bring(t, s.Handler(), plainFile(t))
 	body := `{"model":"mine","files":{"mini.gguf":"` + digest + `"},"system":"Talk like a pirate.","parameters":{"num_predict":3},"stream":false}`
-	if w := post(s, "/api/create", body); w.Code != http.StatusOK {
+	if w := ask.Post(s, "/api/create", body); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	name := g.host() + "/me/mine:v1"
-	if w := post(s, "/api/copy", `{"source":"mine","destination":"`+name+`"}`); w.Code != http.StatusOK {
+	if w := ask.Post(s, "/api/copy", `{"source":"mine","destination":"`+name+`"}`); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	for _, x := range []struct {
@@ -264,11 +265,11 @@ func TestPush(t *testing.T) {
 		{`{"model":"me/mine","password":"x"}`, 400, "password"},
 		{`{"model":"` + g.host() + `/me/none","stream":false}`, 404, "not found"},
 	} {
-		if w := post(s, "/api/push", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
+		if w := ask.Post(s, "/api/push", x.body); w.Code != x.status || !strings.Contains(w.Body.String(), x.want) {
 			t.Errorf("%s: %d %s, want %d %q", x.body, w.Code, w.Body, x.status, x.want)
 		}
 	}
-	list := lines[status](t, post(s, "/api/push", `{"model":"`+name+`","insecure":true}`))
+	list := ask.Lines[status](t, ask.Post(s, "/api/push", `{"model":"`+name+`","insecure":true}`))
 	sent := map[string]bool{}
 	for _, x := range list {
 		if x.Digest != "" {
@@ -278,14 +279,14 @@ func TestPush(t *testing.T) {
 	if list[0].Status != "retrieving manifest" || list[len(list)-2].Status != "pushing manifest" || list[len(list)-1].Status != "success" || !sent[digest] {
 		t.Errorf("%+v", list)
 	}
-	if x := decode[status](t, post(s, "/api/push", `{"model":"`+name+`","insecure":true,"stream":false}`)); x.Status != "success" {
+	if x := ask.JSON[status](t, ask.Post(s, "/api/push", `{"model":"`+name+`","insecure":true,"stream":false}`)); x.Status != "success" {
 		t.Errorf("again: %+v", x)
 	}
 	other := newServer(t, &models.Store{Home: t.TempDir()}, Options{Registry: asks})
-	if x := decode[status](t, post(other, "/api/pull", `{"model":"`+name+`","insecure":true,"stream":false,"accept_license":true}`)); x.Status != "success" {
+	if x := ask.JSON[status](t, ask.Post(other, "/api/pull", `{"model":"`+name+`","insecure":true,"stream":false,"accept_license":true}`)); x.Status != "success" {
 		t.Errorf("%+v", x)
 	}
-	show := decode[shown](t, post(other, "/api/show", `{"model":"`+name+`"}`))
+	show := ask.JSON[shown](t, ask.Post(other, "/api/show", `{"model":"`+name+`"}`))
 	if !strings.Contains(show.Modelfile, "SYSTEM Talk like a pirate.") || !strings.Contains(show.Parameters, "num_predict") {
 		t.Errorf("%+v", show)
 	}

@@ -6,19 +6,21 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
 
 // chatAnswer is the answer of /v1/chat/completions, whole or a piece of it.
 type chatAnswer struct {
-	ID          string       `json:"id"`
-	Object      string       `json:"object"`
-	Created     int64        `json:"created"`
-	Model       string       `json:"model"`
-	Fingerprint string       `json:"system_fingerprint"`
-	Choices     []chatChoice `json:"choices"` // never null: clients index it
-	Usage       *usage       `json:"usage,omitempty"`
-	Extension   *extension   `json:"systemgemma,omitempty"`
+	ID          string          `json:"id"`
+	Object      string          `json:"object"`
+	Created     int64           `json:"created"`
+	Model       string          `json:"model"`
+	Fingerprint string          `json:"system_fingerprint"`
+	Choices     []chatChoice    `json:"choices"` // never null: clients index it
+	Usage       *usage          `json:"usage,omitempty"`
+	Extension   *talk.Extension `json:"systemgemma,omitempty"`
 }
 
 type chatChoice struct {
@@ -55,8 +57,8 @@ type chatFunction struct {
 }
 
 type chatLogprobs struct {
-	Content []tokenLogprob `json:"content"`
-	Refusal []tokenLogprob `json:"refusal"`
+	Content []pieces.Logprob `json:"content"`
+	Refusal []pieces.Logprob `json:"refusal"`
 }
 
 // maxTop is how many of the best tokens a request may ask for.
@@ -84,16 +86,16 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer c.lease.Release()
+	defer c.Lease.Release()
 	server.Unknown(r, f)
-	if c.a.BestOf != 0 {
+	if c.Want.BestOf != 0 {
 		return f.Invalid("best_of", "want n instead: only /v1/completions has best_of")
 	}
-	if c.a.MaxTokensGiven && c.a.MaxTokens == 0 {
+	if c.Want.MaxTokensGiven && c.Want.MaxTokens == 0 {
 		return f.Invalid("max_tokens", "want 1 or more, found 0")
 	}
-	c.a.TopLogprobs = top
-	w.Header().Set("X-System-Mode", c.mode())
+	c.Want.TopLogprobs = top
+	w.Header().Set("X-System-Mode", c.Mode())
 	if stream {
 		s := &chatStream{conversation: c, out: server.NewEvents(w, r), logprobs: logprobs, includeUsage: includeUsage}
 		defer s.out.Close()
@@ -116,53 +118,51 @@ func chatLogprobsOf(f *option.Fields) (logprobs bool, top int, err error) {
 
 // head is an answer without choices.
 func (c *conversation) head(object string) chatAnswer {
-	return chatAnswer{ID: c.id, Object: object, Created: c.created, Model: c.lease.Name, Fingerprint: c.print, Choices: []chatChoice{}}
+	return chatAnswer{ID: c.id, Object: object, Created: c.created, Model: c.Lease.Name, Fingerprint: c.print, Choices: []chatChoice{}}
 }
 
-// each runs the n answers side by side.
+// each runs the answers that must be computed side by side.
 func (c *conversation) each(r *http.Request, do func(r *http.Request, i int) error) error {
-	return sideBySide(r, c.a.N, do)
+	return sideBySide(r, c.Runs(), do)
 }
 
 // whole answers at the end.
 func (c *conversation) whole(w http.ResponseWriter, r *http.Request, logprobs bool) error {
-	x := c.head("chat.completion")
-	x.Choices = make([]chatChoice, c.a.N)
-	results := make([]*systemgemma.Result, c.a.N)
-	t := tokens{c.lease.Model}
-	err := c.each(r, func(r *http.Request, i int) error {
-		var list []tokenLogprob
-		result, err := collect(c.answer(r, i), func(e systemgemma.Event) {
-			if logprobs && e.ID >= 0 && !c.stop[e.ID] {
-				list = append(list, t.chat(&e))
+	results := make([]*systemgemma.Result, c.Want.N)
+	logs := make([][]pieces.Logprob, c.Want.N)
+	err := c.each(r, func(r *http.Request, i int) (err error) {
+		results[i], err = talk.Collect(c.Answer(r.Context(), i), func(e systemgemma.Event) {
+			if logprobs && e.ID >= 0 && !c.End[e.ID] {
+				logs[i] = append(logs[i], logprobOf(c.Lease.Model, &e))
 			}
 		})
-		if err != nil {
-			return err
-		}
-		results[i] = result
-		reason := finish(result)
-		m := &chatMessage{Role: "assistant", Content: &result.Text}
-		if tools.Active(c.tools, c.choice) {
-			if calls := tools.Parse(result.Text, c.tools); calls != nil {
-				m.Content, m.Calls, reason = nil, chatCalls(calls), "tool_calls"
-			}
-		}
-		x.Choices[i] = chatChoice{Index: i, Message: m, Finish: &reason}
-		if logprobs {
-			x.Choices[i].Logprobs = &chatLogprobs{Content: append([]tokenLogprob{}, list...)}
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	x := c.head("chat.completion")
 	x.Usage = &usage{}
-	for i, result := range results {
-		x.Usage.add(result, i == 0)
+	for i := range results {
+		from := min(i, c.Runs()-1)
+		choice := c.choice(i, results[from])
+		if logprobs {
+			choice.Logprobs = &chatLogprobs{Content: append([]pieces.Logprob{}, logs[from]...)}
+		}
+		x.Choices = append(x.Choices, choice)
+		x.Usage.add(results[from], i == 0)
 	}
-	x.Extension = c.extend(results[0], c.mode())
+	x.Extension = c.Extend(results[0], c.Mode())
 	return server.Reply(w, http.StatusOK, x)
+}
+
+// choice is answer i, a text or calls.
+func (c *conversation) choice(i int, result *systemgemma.Result) chatChoice {
+	reason, m := finish(result), &chatMessage{Role: "assistant", Content: &result.Text}
+	if calls := tools.Calls(result.Text, c.Tools, c.Choice); calls != nil {
+		m.Content, m.Calls, reason = nil, chatCalls(calls), "tool_calls"
+	}
+	return chatChoice{Index: i, Message: m, Finish: &reason}
 }
 
 func chatCalls(list []tools.Call) (out []chatCall) {

@@ -6,7 +6,9 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
 
@@ -42,75 +44,80 @@ func (s *chatStream) fail(e *problem.Error) error { return s.out.Send(errorChunk
 // piece is one answer's state.
 type piece struct {
 	index   int
-	role    bool           // has been sent
-	held    string         // text that may become calls
-	calls   bool           // the answer may still become calls
-	pending []tokenLogprob // of tokens whose text is held back
+	role    bool             // has been sent
+	pending []pieces.Logprob // of tokens whose text is held back
 }
 
-// one streams answer i.
+// places are the answers that run i gives.
+func (s *chatStream) places(i int) []*piece {
+	if s.Runs() == s.Want.N {
+		return []*piece{{index: i}}
+	}
+	var all []*piece
+	for k := range s.Want.N {
+		all = append(all, &piece{index: k})
+	}
+	return all
+}
+
+// one streams answer i, or all if they are the same.
 func (s *chatStream) one(r *http.Request, i int) error {
-	p := &piece{index: i, calls: tools.Active(s.tools, s.choice)}
-	t := tokens{s.lease.Model}
-	for e, err := range s.answer(r, i) {
+	places, hold := s.places(i), tools.NewHold(s.Tools, s.Choice)
+	for e, err := range s.Answer(r.Context(), i) {
 		if err != nil {
 			return err
 		}
-		if s.logprobs && e.ID >= 0 && !s.stop[e.ID] {
-			p.pending = append(p.pending, t.chat(&e))
+		if s.logprobs && e.ID >= 0 && !s.End[e.ID] {
+			l := logprobOf(s.Lease.Model, &e)
+			for _, p := range places {
+				p.pending = append(p.pending, l)
+			}
 		}
-		if err := s.text(p, e.Text); err != nil {
-			return err
-		}
+		text, calls := hold.Text(e.Text), []tools.Call(nil)
 		if e.Result != nil {
-			return s.end(p, e.Result)
+			var rest string
+			calls, rest = hold.End()
+			text += rest
+		}
+		for _, p := range places {
+			if err := s.text(p, text); err != nil {
+				return err
+			}
+			if e.Result != nil {
+				if err := s.end(p, e.Result, calls); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
 }
 
-// text sends text, unless it may become calls.
 func (s *chatStream) text(p *piece, text string) error {
-	if p.calls {
-		p.held += text
-		if tools.MayBeCalls(p.held) {
-			return nil
-		}
-		text, p.held, p.calls = p.held, "", false
-	}
 	if text == "" {
 		return nil
 	}
 	return s.send(p, &chatDelta{Content: &text}, nil, nil)
 }
 
-// end sends what was held back, calls or text, and the reason of the end.
-func (s *chatStream) end(p *piece, r *systemgemma.Result) error {
+// end sends calls, if the answer has become some, and the reason of the end.
+func (s *chatStream) end(p *piece, r *systemgemma.Result, calls []tools.Call) error {
 	reason := finish(r)
-	if p.calls {
-		if calls := tools.Parse(p.held, s.tools); calls != nil {
-			reason = "tool_calls"
-			for i, c := range chatCalls(calls) {
-				c.Index = &i
-				if err := s.send(p, &chatDelta{Calls: []chatCall{c}}, nil, nil); err != nil {
-					return err
-				}
-			}
-		} else if p.held != "" {
-			if err := s.send(p, &chatDelta{Content: &p.held}, nil, nil); err != nil {
-				return err
-			}
+	for i, c := range chatCalls(calls) {
+		reason, c.Index = "tool_calls", &i
+		if err := s.send(p, &chatDelta{Calls: []chatCall{c}}, nil, nil); err != nil {
+			return err
 		}
 	}
 	s.mu.Lock()
 	s.usage.add(r, !s.first)
 	s.first = true
 	s.mu.Unlock()
-	return s.send(p, &chatDelta{}, &reason, s.extend(r, s.mode()))
+	return s.send(p, &chatDelta{}, &reason, s.Extend(r, s.Mode()))
 }
 
 // send sends one piece, after the one with the role.
-func (s *chatStream) send(p *piece, d *chatDelta, reason *string, x *extension) error {
+func (s *chatStream) send(p *piece, d *chatDelta, reason *string, x *talk.Extension) error {
 	if !p.role {
 		p.role = true
 		empty := ""

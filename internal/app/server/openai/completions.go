@@ -11,8 +11,10 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
 
 // completion is the answer of /v1/completions, whole or a piece of it.
@@ -24,7 +26,7 @@ type completion struct {
 	Fingerprint string             `json:"system_fingerprint"`
 	Choices     []completionChoice `json:"choices"`
 	Usage       *usage             `json:"usage,omitempty"`
-	Extension   *extension         `json:"systemgemma,omitempty"`
+	Extension   *talk.Extension    `json:"systemgemma,omitempty"`
 }
 
 type completionChoice struct {
@@ -80,7 +82,7 @@ func (d *dialect) completions(w http.ResponseWriter, r *http.Request) error {
 	if c.prepared, err = d.prepare(r, f, "cmpl-"); err != nil {
 		return err
 	}
-	defer c.lease.Release()
+	defer c.Lease.Release()
 	if c.prompts, err = c.readPrompts(raw, special); err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (c *completing) readPrompts(raw json.RawMessage, special bool) ([]prompt, e
 	if len(list) > maxPrompts {
 		return nil, problem.Invalid("prompt", "want at most %d prompts, found %d", maxPrompts, len(list))
 	}
-	bos, err := c.lease.Model.Tokenize("<bos>", true)
+	bos, err := c.Lease.Model.Tokenize("<bos>", true)
 	if err != nil {
 		return nil, problem.OfModel(err)
 	}
@@ -167,7 +169,7 @@ func (c *completing) readPrompt(raw json.RawMessage, bos []int32, special bool) 
 		if p.added {
 			known = p.ids[1:]
 		}
-		if p.text, err = c.lease.Model.Detokenize(known); err != nil {
+		if p.text, err = c.Lease.Model.Detokenize(known); err != nil {
 			return p, err
 		}
 		return p, nil
@@ -181,7 +183,7 @@ func (c *completing) readPrompt(raw json.RawMessage, bos []int32, special bool) 
 		rest, spelt = strings.CutPrefix(rest, "<bos>")
 		p.added = !spelt
 	}
-	ids, err := c.lease.Model.Tokenize(rest, special)
+	ids, err := c.Lease.Model.Tokenize(rest, special)
 	if err != nil {
 		return p, err
 	}
@@ -192,38 +194,41 @@ func (c *completing) readPrompt(raw json.RawMessage, bos []int32, special bool) 
 // limits checks what goes together, and says how many tokens.
 func (c *completing) limits(stream bool) error {
 	switch {
-	case stream && c.a.BestOf > c.a.N:
+	case stream && c.Want.BestOf > c.Want.N:
 		return problem.Invalid("best_of", "want no stream beside it: the best is known at the end")
 	case stream && c.echo && c.logprobs != nil:
 		return problem.Invalid("echo", "want no stream beside echo and logprobs: a prompt's log probabilities are known at the end")
-	case len(c.prompts)*max(c.a.N, c.a.BestOf) > maxPrompts:
-		return problem.Invalid("n", "want at most %d answers to all prompts, found %d prompts and %d answers to each", maxPrompts, len(c.prompts), max(c.a.N, c.a.BestOf))
+	case len(c.prompts)*max(c.Want.N, c.Want.BestOf) > maxPrompts:
+		return problem.Invalid("n", "want at most %d answers to all prompts, found %d prompts and %d answers to each", maxPrompts, len(c.prompts), max(c.Want.N, c.Want.BestOf))
 	}
-	if !c.a.MaxTokensGiven {
-		c.a.MaxTokens = defaultMaxTokens
+	if !c.Want.MaxTokensGiven {
+		c.Want.MaxTokens = defaultMaxTokens
 	}
-	if c.a.MaxTokens == 0 {
+	if c.Want.MaxTokens == 0 {
 		if c.drop = true; !c.echo {
 			return problem.Invalid("max_tokens", "want 1 or more without echo, found 0")
 		}
-		c.a.MaxTokens, c.a.Format = 1, nil
+		c.Want.MaxTokens, c.Want.Format = 1, nil
 	}
 	if c.logprobs != nil {
-		c.a.TopLogprobs, c.a.PromptLogprobs = *c.logprobs, c.echo
+		c.Want.TopLogprobs, c.Want.PromptLogprobs = *c.logprobs, c.echo
 	}
 	return nil
 }
 
 // whole answers at the end.
 func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
-	per := max(c.a.N, c.a.BestOf)
-	results := make([]systemgemma.Result, len(c.prompts)*per)
+	runs := c.Runs()
+	results := make([]systemgemma.Result, len(c.prompts)*runs)
 	err := sideBySide(r, len(results), func(r *http.Request, k int) error {
-		result, err := collect(c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.prompts[k/per].ids}, c.generate(k%per)), nil)
-		if err == nil {
-			results[k] = *result
+		result, err := talk.Collect(c.generate(r, k), nil)
+		if err != nil {
+			return err
 		}
-		return err
+		if results[k] = *result; c.drop {
+			results[k].IDs, results[k].Text = nil, ""
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -231,31 +236,32 @@ func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
 	x := c.head()
 	x.Usage = &usage{}
 	for i := range c.prompts {
-		mine := results[i*per : (i+1)*per]
+		mine := slices.Clip(results[i*runs : (i+1)*runs])
+		for len(mine) < max(c.Want.N, c.Want.BestOf) {
+			mine = append(mine, mine[0]) // all are the same
+		}
 		for k := range mine {
-			if c.drop {
-				mine[k].IDs, mine[k].Text = nil, ""
-			}
 			x.Usage.add(&mine[k], k == 0)
 		}
-		if c.a.BestOf > c.a.N {
+		if c.Want.BestOf > c.Want.N {
 			slices.SortStableFunc(mine, func(a, b systemgemma.Result) int { return cmp.Compare(b.MeanLogprob(), a.MeanLogprob()) })
 		}
-		for k := range c.a.N {
+		for k := range c.Want.N {
 			x.Choices = append(x.Choices, c.choice(&c.prompts[i], &mine[k], len(x.Choices)))
 		}
 	}
-	x.Extension = c.extend(&results[0], "")
+	x.Extension = c.Extend(&results[0], "")
 	return server.Reply(w, http.StatusOK, x)
 }
 
-func (c *completing) generate(i int) *systemgemma.GenerateOptions {
-	o := c.options(i)
-	return &o
+// generate begins run k of those of all prompts.
+func (c *completing) generate(r *http.Request, k int) hosted.Events {
+	o := c.Options(k % c.Runs())
+	return c.Lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.prompts[k/c.Runs()].ids}, &o)
 }
 
 func (c *completing) head() completion {
-	return completion{ID: c.id, Object: "text_completion", Created: c.created, Model: c.lease.Name, Fingerprint: c.print, Choices: []completionChoice{}}
+	return completion{ID: c.id, Object: "text_completion", Created: c.created, Model: c.Lease.Name, Fingerprint: c.print, Choices: []completionChoice{}}
 }
 
 // choice is one answer with its log probabilities.
@@ -272,25 +278,24 @@ func (c *completing) choice(p *prompt, r *systemgemma.Result, index int) complet
 		return x
 	}
 	x.Logprobs = newArrays()
-	t := tokens{c.lease.Model}
 	if c.echo {
-		c.promptLogprobs(x.Logprobs, t, p, r)
+		c.promptLogprobs(x.Logprobs, p, r)
 	}
 	for i, id := range r.IDs {
-		if c.stop[id] && !c.echo {
+		if c.End[id] && !c.echo {
 			continue // with echo its place must be there: harnesses drop the last one
 		}
 		var top []systemgemma.TokenLogprob
 		if i < len(r.Top) {
 			top = r.Top[i]
 		}
-		x.Logprobs.add(t, id, r.Logprobs[i], true, top, c.stop[id])
+		x.Logprobs.add(c.Lease.Model, id, r.Logprobs[i], true, top, c.End[id])
 	}
 	return x
 }
 
 // promptLogprobs are the entries of a prompt's tokens: null for the first, and for those that nobody asked for.
-func (c *completing) promptLogprobs(a *arrays, t tokens, p *prompt, r *systemgemma.Result) {
+func (c *completing) promptLogprobs(a *arrays, p *prompt, r *systemgemma.Result) {
 	for i, id := range p.ids {
 		hidden := i == 0 && p.added
 		if hidden && c.hideBOS {
@@ -305,7 +310,7 @@ func (c *completing) promptLogprobs(a *arrays, t tokens, p *prompt, r *systemgem
 		if known {
 			logprob = r.PromptLogprobs[i-1]
 		}
-		a.add(t, id, logprob, known, top, hidden)
+		a.add(c.Lease.Model, id, logprob, known, top, hidden)
 	}
 }
 
@@ -313,15 +318,19 @@ func (c *completing) promptLogprobs(a *arrays, t tokens, p *prompt, r *systemgem
 func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bool) error {
 	var mu sync.Mutex
 	total := &usage{}
-	send := func(choice completionChoice, x *extension) error {
+	send := func(choice completionChoice, x *talk.Extension) error {
 		a := c.head()
 		a.Choices, a.Extension = []completionChoice{choice}, x
 		return out.Send(a)
 	}
-	err := sideBySide(r, len(c.prompts)*c.a.N, func(r *http.Request, k int) error {
-		p := &c.prompts[k/c.a.N]
-		t, pending, echo := tokens{c.lease.Model}, newArrays(), c.echo
-		for e, err := range c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: p.ids}, c.generate(k%c.a.N)) {
+	err := sideBySide(r, len(c.prompts)*c.Runs(), func(r *http.Request, k int) error {
+		first, places := k, 1 // the choices that are answered
+		if c.Runs() < c.Want.N {
+			first, places = k*c.Want.N, c.Want.N // all of a prompt
+		}
+		p := &c.prompts[first/c.Want.N]
+		pending, echo := newArrays(), c.echo
+		for e, err := range c.generate(r, k) {
 			if err != nil {
 				return err
 			}
@@ -334,27 +343,31 @@ func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bo
 			if echo {
 				e.Text, echo = p.text+e.Text, false
 			}
-			if c.logprobs != nil && e.ID >= 0 && !c.stop[e.ID] {
-				pending.add(t, e.ID, e.Logprob, true, e.Top, false)
+			if c.logprobs != nil && e.ID >= 0 && !c.End[e.ID] {
+				pending.add(c.Lease.Model, e.ID, e.Logprob, true, e.Top, false)
 			}
-			choice := completionChoice{Text: e.Text, Index: k}
+			choice := completionChoice{Text: e.Text}
 			if c.logprobs != nil && len(pending.Tokens) > 0 && (e.Text != "" || e.Result != nil) {
 				choice.Logprobs = pending
 				pending = newArrays()
 				pending.end = choice.Logprobs.end
 			}
-			var x *extension
+			var x *talk.Extension
 			if e.Result != nil {
 				reason := finish(e.Result)
-				choice.Finish, x = &reason, c.extend(e.Result, "")
-				mu.Lock()
-				total.add(e.Result, k%c.a.N == 0)
-				mu.Unlock()
+				choice.Finish, x = &reason, c.Extend(e.Result, "")
 			} else if choice.Text == "" {
 				continue
 			}
-			if err := send(choice, x); err != nil {
-				return err
+			for choice.Index = first; choice.Index < first+places; choice.Index++ {
+				if e.Result != nil {
+					mu.Lock()
+					total.add(e.Result, choice.Index%c.Want.N == 0)
+					mu.Unlock()
+				}
+				if err := send(choice, x); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // What evaluation harnesses send and read: choices of a batch in order, arrays of prompt and one more token, null first, the same
@@ -31,8 +32,8 @@ func TestEchoContract(t *testing.T) {
 	}
 	prompts, _ := json.Marshal(lists)
 	for _, max := range []int{1, 0} {
-		w := post(t, s, "/v1/completions", fmt.Sprintf(`{"model":"mini","prompt":%s,"temperature":0,"max_tokens":%d,"logprobs":1,"seed":1234,"echo":true}`, prompts, max))
-		x := decode[completion](t, w)
+		w := ask.Post(s, "/v1/completions", fmt.Sprintf(`{"model":"mini","prompt":%s,"temperature":0,"max_tokens":%d,"logprobs":1,"seed":1234,"echo":true}`, prompts, max))
+		x := ask.JSON[completion](t, w)
 		if len(x.Choices) != len(lists) || strings.Contains(w.Body.String(), "Infinity") || strings.Contains(w.Body.String(), "NaN") {
 			t.Fatalf("%s", w.Body)
 		}
@@ -81,7 +82,7 @@ func TestEchoEdges(t *testing.T) {
 	s := newServer(t, server.Config{})
 	ask := func(body string) completionChoice {
 		t.Helper()
-		return decode[completion](t, post(t, s, "/v1/completions", body)).Choices[0]
+		return ask.JSON[completion](t, ask.Post(s, "/v1/completions", body)).Choices[0]
 	}
 	spelt := ask(`{"prompt":"<bos>Hello there","max_tokens":0,"logprobs":1,"echo":true}`)
 	bare := ask(`{"prompt":"Hello there","max_tokens":0,"logprobs":1,"echo":true}`)
@@ -115,8 +116,8 @@ func TestEchoEdges(t *testing.T) {
 func TestCompat(t *testing.T) {
 	s := newServer(t, server.Config{Compat: true})
 	ids := `[5,6,7]`
-	hidden := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":[`+ids+`],"max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
-	shown := decode[completion](t, post(t, newServer(t, server.Config{}), "/v1/completions", `{"prompt":[[2,5,6,7]],"max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
+	hidden := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":[`+ids+`],"max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
+	shown := ask.JSON[completion](t, ask.Post(newServer(t, server.Config{}), "/v1/completions", `{"prompt":[[2,5,6,7]],"max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
 	if len(hidden.Logprobs.Tokens) != 4 || hidden.Logprobs.Logprobs[0] == nil || len(shown.Logprobs.Tokens) != 5 {
 		t.Fatalf("%+v %+v", hidden.Logprobs, shown.Logprobs)
 	}
@@ -125,7 +126,7 @@ func TestCompat(t *testing.T) {
 			t.Errorf("token %d: %v, want %v", i, *x, *shown.Logprobs.Logprobs[i+1])
 		}
 	}
-	text := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"Hello","max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
+	text := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"Hello","max_tokens":1,"logprobs":1,"echo":true}`)).Choices[0]
 	if text.Logprobs.Tokens[0] == "<bos>" || text.Logprobs.Offsets[0] != 0 {
 		t.Errorf("%+v", text.Logprobs)
 	}
@@ -133,12 +134,12 @@ func TestCompat(t *testing.T) {
 
 func TestCompletions(t *testing.T) {
 	s := newServer(t, server.Config{})
-	x := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":["One","Two"],"n":2,"temperature":1,"seed":5,"max_tokens":4,"stop":["zzz"]}`))
+	x := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":["One","Two"],"n":2,"temperature":1,"seed":5,"max_tokens":4,"stop":["zzz"]}`))
 	if len(x.Choices) != 4 || x.Choices[3].Index != 3 || x.Usage.Completion == 0 || x.Object != "text_completion" {
 		t.Fatalf("%+v", x)
 	}
 	var texts [4]string
-	list := events[completion](t, post(t, s, "/v1/completions", `{"prompt":["One","Two"],"n":2,"temperature":1,"seed":5,"max_tokens":4,"stop":["zzz"],"stream":true,"stream_options":{"include_usage":true}}`))
+	list := events[completion](t, ask.Post(s, "/v1/completions", `{"prompt":["One","Two"],"n":2,"temperature":1,"seed":5,"max_tokens":4,"stop":["zzz"],"stream":true,"stream_options":{"include_usage":true}}`))
 	for _, e := range list[:len(list)-1] {
 		texts[e.Choices[0].Index] += e.Choices[0].Text
 	}
@@ -150,8 +151,8 @@ func TestCompletions(t *testing.T) {
 	if u := list[len(list)-1].Usage; u == nil || u.Prompt != x.Usage.Prompt || u.Completion != x.Usage.Completion || u.Total != x.Usage.Total {
 		t.Errorf("usage %+v, want %+v", u, x.Usage) // how many tokens were cached depends on what ran when
 	}
-	best := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"One","n":1,"best_of":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
-	all := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"One","n":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
+	best := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"One","n":1,"best_of":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
+	all := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"One","n":6,"temperature":1.5,"seed":5,"max_tokens":5,"logprobs":0}`))
 	mean := func(c completionChoice) float64 {
 		sum := 0.0
 		for _, l := range c.Logprobs.Logprobs {
@@ -168,16 +169,16 @@ func TestCompletions(t *testing.T) {
 		t.Errorf("%+v", best.Usage)
 	}
 	// A stop text does not appear, nor anything after it.
-	a := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"The capital of France is","max_tokens":12}`)).Choices[0].Text
+	a := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"The capital of France is","max_tokens":12}`)).Choices[0].Text
 	if len(a) > 3 {
 		stop, _ := json.Marshal(a[1:3])
-		if b := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"The capital of France is","max_tokens":12,"stop":`+string(stop)+`}`)); b.Choices[0].Text != a[:1] || *b.Choices[0].Finish != "stop" {
+		if b := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"The capital of France is","max_tokens":12,"stop":`+string(stop)+`}`)); b.Choices[0].Text != a[:1] || *b.Choices[0].Finish != "stop" {
 			t.Errorf("%q cut at %s is %q", a, stop, b.Choices[0].Text)
 		}
 	}
 	// Control tokens that a text spells are text, unless that is asked for.
-	plain := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"<start_of_turn>user","max_tokens":0,"echo":true,"logprobs":0}`)).Choices[0].Logprobs.Tokens
-	special := decode[completion](t, post(t, s, "/v1/completions", `{"prompt":"<start_of_turn>user","parse_special":true,"max_tokens":0,"echo":true,"logprobs":0}`)).Choices[0].Logprobs.Tokens
+	plain := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"<start_of_turn>user","max_tokens":0,"echo":true,"logprobs":0}`)).Choices[0].Logprobs.Tokens
+	special := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{"prompt":"<start_of_turn>user","parse_special":true,"max_tokens":0,"echo":true,"logprobs":0}`)).Choices[0].Logprobs.Tokens
 	if len(special) >= len(plain) || special[1] != "<start_of_turn>" {
 		t.Errorf("%q, %q", plain, special)
 	}

@@ -5,23 +5,10 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 )
 
-// tokenLogprob is one token in the log probabilities of a chat completion.
-type tokenLogprob struct {
-	Token   string         `json:"token"`
-	Logprob float64        `json:"logprob"`
-	Bytes   []int          `json:"bytes"`
-	Top     []tokenLogprob `json:"top_logprobs,omitzero"`
-}
-
-// tokens tells of a model's tokens.
-type tokens struct{ model *systemgemma.Model }
-
-// chat is the entry of one token.
-func (t tokens) chat(e *systemgemma.Event) tokenLogprob {
-	x := tokenLogprob{pieces.Text(t.model, e.ID), pieces.Clamp(e.Logprob), pieces.Bytes(t.model, e.ID), []tokenLogprob{}}
-	for _, o := range e.Top {
-		x.Top = append(x.Top, tokenLogprob{Token: pieces.Text(t.model, o.ID), Logprob: pieces.Clamp(o.Logprob), Bytes: pieces.Bytes(t.model, o.ID)})
-	}
+// logprobOf is a token in the log probabilities of a chat completion, whose list of the best ones is never missing.
+func logprobOf(m *systemgemma.Model, e *systemgemma.Event) pieces.Logprob {
+	x := pieces.Of(m, e)
+	x.Top = append([]pieces.Logprob{}, x.Top...)
 	return x
 }
 
@@ -40,8 +27,8 @@ func newArrays() *arrays {
 
 // add appends a token with its log probability and the best ones there; hidden ones take no place in the text. The chosen one is
 // among them always, with the same number in both places: harnesses compare them as floats. Two tokens of one text keep the larger.
-func (a *arrays) add(t tokens, id int32, logprob float64, known bool, top []systemgemma.TokenLogprob, hidden bool) {
-	text := pieces.Text(t.model, id)
+func (a *arrays) add(m *systemgemma.Model, id int32, logprob float64, known bool, top []systemgemma.TokenLogprob, hidden bool) {
+	text := pieces.Text(m, id)
 	a.Tokens = append(a.Tokens, text)
 	a.Offsets = append(a.Offsets, a.end)
 	if !hidden {
@@ -57,12 +44,12 @@ func (a *arrays) add(t tokens, id int32, logprob float64, known bool, top []syst
 		}
 	}
 	own := pieces.Clamp(logprob)
-	m := map[string]float64{text: own}
+	best := map[string]float64{text: own}
 	for _, o := range top {
-		s, x := pieces.Text(t.model, o.ID), pieces.Clamp(o.Logprob)
-		if had, ok := m[s]; !ok || x > had {
-			m[s] = x
+		s, x := pieces.Text(m, o.ID), pieces.Clamp(o.Logprob)
+		if had, ok := best[s]; !ok || x > had {
+			best[s] = x
 		}
 	}
-	a.Logprobs, a.Top = append(a.Logprobs, &own), append(a.Top, m)
+	a.Logprobs, a.Top = append(a.Logprobs, &own), append(a.Top, best)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // wellFormed are requests that are answered, by path.
@@ -37,7 +38,7 @@ func TestMalformed(t *testing.T) {
 	refused, tried := 0, 0
 	try := func(path, body string, must bool) {
 		t.Helper()
-		w := post(t, s, path, body)
+		w := ask.Post(s, path, body)
 		tried++
 		switch {
 		case isRefusal(w):
@@ -99,7 +100,7 @@ func TestMalformed(t *testing.T) {
 		`{"messages":[` + strings.Repeat(`{"role":"user","content":""},`, 10_000) + `{"role":"user","content":""}]}`:                `want 1 to 10000 messages`,
 	} {
 		for _, stream := range []string{"", `"stream":true,`} {
-			w := post(t, s, "/v1/chat/completions", "{"+stream+body[1:])
+			w := ask.Post(s, "/v1/chat/completions", "{"+stream+body[1:])
 			if tried++; !isRefusal(w) || !strings.Contains(w.Body.String(), want) {
 				if stream != "" && strings.Contains(body, "stream_options") {
 					continue // then it is right
@@ -128,7 +129,7 @@ func FuzzRequest(f *testing.F) {
 		if !bytes.Contains(body, []byte(`tokens":1,`)) && path != "/v1/embeddings" {
 			body = bytes.Replace(body, []byte("{"), []byte(`{"max_tokens":1,`), 1) // no long answers
 		}
-		w := post(t, s, path, string(body))
+		w := ask.Post(s, path, string(body))
 		if w.Code != 200 && !isRefusal(w) {
 			t.Fatalf("%s %q: %d %s", path, body, w.Code, w.Body)
 		}
@@ -152,7 +153,7 @@ func TestMutated(t *testing.T) {
 					b = append(b[:i:i], append([]byte{`[]{},:"0e-`[r.IntN(10)]}, b[i:]...)...)
 				}
 			}
-			if w := post(t, s, path, string(b)); w.Code != 200 && !isRefusal(w) {
+			if w := ask.Post(s, path, string(b)); w.Code != 200 && !isRefusal(w) {
 				t.Fatalf("%s %q: %d %s", path, b, w.Code, w.Body)
 			}
 		}

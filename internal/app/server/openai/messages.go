@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/systemgemma/systemgemma"
-	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
-
-// maxMessages bounds a conversation; each takes several tokens, so longer ones fit into no context.
-const maxMessages = 10_000
 
 // message is one of chat completions as clients send it.
 type message struct {
@@ -38,8 +34,8 @@ func readMessages(f *option.Fields) ([]tools.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 || len(list) > maxMessages {
-		return nil, f.Invalid("messages", "want 1 to %d messages, found %d", maxMessages, len(list))
+	if len(list) == 0 || len(list) > talk.MaxMessages {
+		return nil, f.Invalid("messages", "want 1 to %d messages, found %d", talk.MaxMessages, len(list))
 	}
 	out := make([]tools.Message, 0, len(list))
 	for i, raw := range list {
@@ -111,17 +107,14 @@ func typeOf(err error) string {
 
 // conversation is a chat that is ready to be answered.
 type conversation struct {
-	*prepared
-	tools    []tools.Tool
-	choice   tools.Choice
-	messages []systemgemma.Message
+	*talk.Conversation
+	identity
 }
 
 // converse makes a conversation of what a request says: its tools, its messages, a system prompt instead of theirs.
 func (d *dialect) converse(r *http.Request, f *option.Fields, prefix string, list []tools.Message) (*conversation, error) {
-	c := &conversation{}
-	var err error
-	if c.tools, c.choice, err = tools.Read(f); err != nil {
+	all, choice, err := tools.Read(f)
+	if err != nil {
 		return nil, err
 	}
 	if text, found, err := f.Text("system"); err != nil {
@@ -129,14 +122,16 @@ func (d *dialect) converse(r *http.Request, f *option.Fields, prefix string, lis
 	} else if found {
 		list = withSystem(list, text)
 	}
-	if c.prepared, err = d.prepare(r, f, prefix); err != nil {
+	p, err := d.prepare(r, f, prefix)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.ready(list); err != nil {
-		c.lease.Release()
+	c, err := p.Converse(list, all, choice)
+	if err != nil {
+		p.Lease.Release()
 		return nil, err
 	}
-	return c, nil
+	return &conversation{c, p.identity}, nil
 }
 
 // withSystem puts a system prompt in the place of those that begin a conversation.
@@ -145,51 +140,4 @@ func withSystem(list []tools.Message, text string) []tools.Message {
 		list = list[1:]
 	}
 	return append([]tools.Message{{Role: "system", Content: text}}, list...)
-}
-
-func (c *conversation) ready(list []tools.Message) error {
-	c.messages = tools.Render(tools.Begin(c.lease, list), c.tools, c.choice)
-	format, err := tools.Format(c.tools, c.choice)
-	if err != nil {
-		return err
-	}
-	if format != nil && c.a.Format != nil {
-		return problem.Invalid("tool_choice", "want no response_format beside a call that must come: an answer has one form")
-	}
-	if format != nil {
-		c.a.Format = format
-	}
-	last := c.messages[len(c.messages)-1].Role
-	final := last == "assistant" || last == "model"
-	switch {
-	case c.a.ContinueFinal != nil && *c.a.ContinueFinal && !final:
-		return problem.Invalid("continue_final_message", "want an assistant's message at the end, found one of %s", last)
-	case c.a.ContinueFinal != nil && !*c.a.ContinueFinal && final:
-		return problem.Unsupported("continue_final_message", "an assistant's message at the end is continued; want a user's message after it")
-	}
-	// Rendering now tells what is wrong before a stream begins.
-	if _, err := c.lease.Model.Render(c.messages, c.renderOptions(final)); err != nil {
-		return problem.OfModel(err)
-	}
-	return nil
-}
-
-func (c *conversation) renderOptions(final bool) systemgemma.RenderOptions {
-	generation := c.a.AddGenerationPrompt == nil || *c.a.AddGenerationPrompt
-	return systemgemma.RenderOptions{SystemMode: c.a.SystemMode, GenerationPrompt: generation, ContinueFinal: final}
-}
-
-// answer begins answer i.
-func (c *conversation) answer(r *http.Request, i int) hosted.Events {
-	o := systemgemma.ChatOptions{GenerateOptions: c.options(i), SystemMode: c.a.SystemMode, Context: c.a.Context}
-	if c.a.AddGenerationPrompt != nil && !*c.a.AddGenerationPrompt {
-		x, err := c.lease.Model.Render(c.messages, c.renderOptions(false))
-		if err != nil {
-			return func(yield func(systemgemma.Event, error) bool) {
-				yield(systemgemma.Event{ID: -1}, problem.OfModel(err))
-			}
-		}
-		return c.lease.Generate(r.Context(), systemgemma.Prompt{IDs: x.IDs}, &o.GenerateOptions)
-	}
-	return c.lease.Chat(r.Context(), c.messages, &o)
 }

@@ -1,8 +1,8 @@
 // Package openai is OpenAI's dialect: chat completions, completions with the log probabilities that evaluation harnesses read,
 // responses, embeddings, models.
 //
-// It owns the forms of requests and answers. What options mean is package option's, how tools are offered package tools', who may ask
-// and how answers are sent package server's.
+// It owns the forms of requests and answers. What options mean is package option's, how a conversation is answered package talk's, how
+// tools are offered package tools', who may ask and how answers are sent package server's.
 package openai
 
 import (
@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/systemgemma/systemgemma"
@@ -18,6 +17,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
 
 // dialect answers for one server.
@@ -47,68 +47,26 @@ func New(s *server.Server) server.Dialect {
 	return server.Dialect{Name: "openai", Prefixes: []string{"/v1/"}, Routes: routes, Error: server.WriteOpenAIError}
 }
 
-// prepared is a request whose model is open and whose options are read.
-type prepared struct {
-	lease   *hosted.Lease
-	a       *option.Answer
+// identity is by what an answer is known.
+type identity struct {
 	id      string
 	created int64
-	print   string         // fingerprint
-	stop    map[int32]bool // end tokens
+	print   string // fingerprint
+}
+
+// prepared is a request whose model is open and whose options are read.
+type prepared struct {
+	*talk.Request
+	identity
 }
 
 // prepare takes the model and all options from a request. The lease is the caller's to release.
 func (d *dialect) prepare(r *http.Request, f *option.Fields, prefix string) (*prepared, error) {
-	name, _, err := f.Text("model")
+	q, err := talk.Open(r.Context(), d.server.Models(), f, option.OpenAI, d.server.Config().MaxN)
 	if err != nil {
 		return nil, err
 	}
-	lease, err := d.server.Models().Acquire(r.Context(), name, nil)
-	if err != nil {
-		return nil, err
-	}
-	p := &prepared{lease: lease, print: fingerprint(lease), a: option.From(lease.Defaults()), id: prefix + rand.Text(), created: d.now().Unix(), stop: map[int32]bool{}}
-	if err := p.read(f, d.server.Config().MaxN); err != nil {
-		lease.Release()
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *prepared) read(f *option.Fields, maxN int) error {
-	if err := p.a.Read(f, option.OpenAI, option.Limits{N: maxN, Context: p.lease.Model.ContextLength()}); err != nil {
-		return err
-	}
-	if err := p.a.Check(); err != nil {
-		return err
-	}
-	for _, id := range p.lease.Info.EOS {
-		p.stop[id] = !p.a.IgnoreEOS
-	}
-	for _, id := range p.a.StopIDs {
-		p.stop[id] = true
-	}
-	if n := max(p.a.N, p.a.BestOf); n > 1 && p.a.Sampling.Seed == 0 {
-		p.a.Sampling.Seed = drawSeed()
-	}
-	var err error
-	p.a.Adapters, err = p.lease.Use(p.a.LoRA)
-	return err
-}
-
-// drawSeed draws a seed for several answers, which count on from it.
-func drawSeed() uint64 {
-	b := sha256.Sum256([]byte(rand.Text()))
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | 1<<48
-}
-
-// options are those of answer i.
-func (p *prepared) options(i int) systemgemma.GenerateOptions {
-	o, s := p.a.GenerateOptions, *p.a.Sampling
-	if o.Sampling = &s; s.Seed != 0 {
-		s.Seed += uint64(i)
-	}
-	return o
+	return &prepared{q, identity{prefix + rand.Text(), d.now().Unix(), fingerprint(q.Lease)}}, nil
 }
 
 // fingerprint tells apart what gives other answers to the same request: models, and how they are computed.
@@ -116,52 +74,6 @@ func fingerprint(l *hosted.Lease) string {
 	i := &l.Info
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", i.Name, i.Bytes, i.Parameters))
 	return fmt.Sprintf("sg_%x", sum[:5])
-}
-
-// mode is the system mode of an answer.
-func (p *prepared) mode() string {
-	if p.a.SystemMode != "" && p.a.SystemMode != "auto" {
-		return p.a.SystemMode
-	}
-	return p.lease.Info.SystemMode
-}
-
-// extension is what an answer tells beyond OpenAI's form.
-type extension struct {
-	SystemMode      string   `json:"system_mode,omitempty"`
-	Seed            uint64   `json:"seed,omitempty"` // that sampling used
-	Ignored         []string `json:"ignored,omitempty"`
-	Warnings        []string `json:"warnings,omitempty"`
-	DroppedMessages int      `json:"dropped_messages,omitempty"`
-	Cut             bool     `json:"cut,omitempty"`       // the answer lacks a part of its format
-	StopText        string   `json:"stop_text,omitempty"` // that ended the answer
-	Timings         *timings `json:"timings,omitempty"`
-}
-
-type timings struct { // milliseconds, as llama.cpp names them
-	PromptN    int     `json:"prompt_n"`
-	CacheN     int     `json:"cache_n"`
-	PromptMS   float64 `json:"prompt_ms"`
-	PredictedN int     `json:"predicted_n"`
-	PredictMS  float64 `json:"predicted_ms"`
-	QueueMS    float64 `json:"queue_ms"`
-	TTFTMS     float64 `json:"ttft_ms"`
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// extend tells of an answer, r may be nil.
-func (p *prepared) extend(r *systemgemma.Result, mode string) *extension {
-	x := &extension{SystemMode: mode, Ignored: p.a.Ignored, Warnings: p.a.Warnings}
-	if r != nil {
-		x.Seed, x.DroppedMessages, x.Cut, x.StopText = r.Seed, r.DroppedMessages, r.Cut, r.Stop
-		x.Warnings = append(slices.Clip(x.Warnings), r.Warnings...)
-		x.Timings = &timings{
-			PromptN: len(r.PromptIDs) - r.CachedTokens, CacheN: r.CachedTokens, PromptMS: milliseconds(r.Prefill), PredictedN: len(r.IDs),
-			PredictMS: milliseconds(r.Decode), QueueMS: milliseconds(r.Queue), TTFTMS: milliseconds(r.TTFT),
-		}
-	}
-	return x
 }
 
 // usage counts tokens.
@@ -201,23 +113,6 @@ func finish(r *systemgemma.Result) string {
 		return "stop"
 	}
 	return "length"
-}
-
-// collect runs an answer to its end.
-func collect(events hosted.Events, each func(systemgemma.Event)) (*systemgemma.Result, error) {
-	var result *systemgemma.Result
-	for e, err := range events {
-		if err != nil {
-			return nil, err
-		}
-		if each != nil {
-			each(e)
-		}
-		if e.Result != nil {
-			result = e.Result
-		}
-	}
-	return result, nil
 }
 
 // streamOptions takes stream and stream_options.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
+	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
 // No test leaves a goroutine behind.
@@ -31,45 +33,17 @@ func newServer(t testing.TB, cfg server.Config) *server.Server {
 	return s
 }
 
-// post sends a body and reads the answer.
-func post(t testing.TB, s *server.Server, path, body string) *httptest.ResponseRecorder {
-	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	r.Host = "localhost"
-	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
-	return w
-}
-
-// decode reads an answer of status 200.
-func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (x T) {
-	t.Helper()
-	if w.Code != http.StatusOK {
-		t.Fatalf("status %d: %s", w.Code, w.Body)
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &x); err != nil {
-		t.Fatalf("%v: %s", err, w.Body)
-	}
-	return x
-}
-
 // events are those of a stream: each must be JSON, and the last [DONE], once.
 func events[T any](t testing.TB, w *httptest.ResponseRecorder) (list []T) {
 	t.Helper()
-	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/event-stream" {
-		t.Fatalf("status %d: %s", w.Code, w.Body)
-	}
-	text, ok := strings.CutSuffix(w.Body.String(), "data: [DONE]\n\n")
-	if !ok || strings.Contains(text, "[DONE]") {
-		t.Fatalf("want one [DONE], at the end: %s", w.Body)
-	}
-	for e := range strings.SplitSeq(strings.TrimSuffix(text, "\n\n"), "\n\n") {
-		data, ok := strings.CutPrefix(e, "data: ")
-		var x T
-		if err := json.Unmarshal([]byte(data), &x); err != nil || !ok {
-			t.Fatalf("event %q: %v", e, err)
+	all := ask.Events(t, w)
+	for i, e := range all {
+		if (e.Data == "[DONE]") != (i == len(all)-1) || e.Name != "" {
+			t.Fatalf("want one [DONE], at the end, and no names: %s", w.Body)
 		}
-		list = append(list, x)
+		if e.Data != "[DONE]" {
+			list = append(list, ask.Data[T](t, e))
+		}
 	}
 	return list
 }
@@ -78,8 +52,8 @@ const hello = `"messages":[{"role":"system","content":"Talk like a pirate."},{"r
 
 func TestChat(t *testing.T) {
 	s := newServer(t, server.Config{})
-	w := post(t, s, "/v1/chat/completions", `{"model":"gpt-4o",`+hello+`,"user":"me","foo":1}`)
-	x := decode[chatAnswer](t, w)
+	w := ask.Post(s, "/v1/chat/completions", `{"model":"gpt-4o",`+hello+`,"user":"me","foo":1}`)
+	x := ask.JSON[chatAnswer](t, w)
 	c := x.Choices[0]
 	if !strings.HasPrefix(x.ID, "chatcmpl-") || x.Object != "chat.completion" || x.Model != "gpt-4o" || x.Fingerprint == "" || len(x.Choices) != 1 {
 		t.Errorf("%s", w.Body)
@@ -103,15 +77,15 @@ func TestChat(t *testing.T) {
 // A stream says the same as an answer at once: text, reason, log probabilities, usage.
 func TestChatStreamEqualsWhole(t *testing.T) {
 	s := newServer(t, server.Config{})
-	for _, options := range []string{``, `,"temperature":1,"seed":7,"n":3,"max_tokens":20`, `,"logprobs":true,"top_logprobs":3,"max_tokens":9`, `,"stop":["the"],"temperature":1.5,"seed":4`,
+	for _, options := range []string{``, `,"n":3,"logprobs":true,"max_tokens":9`, `,"temperature":1,"seed":7,"n":3,"max_tokens":20`, `,"logprobs":true,"top_logprobs":3,"max_tokens":9`, `,"stop":["the"],"temperature":1.5,"seed":4`,
 		`,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{"a":{"type":"string","maxLength":5}},"required":["a"]}}}`} {
-		whole := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+options+`}`))
-		list := events[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+options+`,"stream":true,"stream_options":{"include_usage":true}}`))
+		whole := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+options+`}`))
+		list := events[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+options+`,"stream":true,"stream_options":{"include_usage":true}}`))
 		last := list[len(list)-1]
 		if len(last.Choices) != 0 || last.Usage == nil || last.Usage.Completion != whole.Usage.Completion || last.Usage.Prompt != whole.Usage.Prompt {
 			t.Errorf("%s: usage %+v, want %+v", options, last.Usage, whole.Usage)
 		}
-		texts, reasons, logs := map[int]string{}, map[int]string{}, map[int][]tokenLogprob{}
+		texts, reasons, logs := map[int]string{}, map[int]string{}, map[int][]pieces.Logprob{}
 		first := map[int]bool{}
 		for _, e := range list[:len(list)-1] {
 			if len(e.Choices) != 1 || e.Object != "chat.completion.chunk" || e.ID != list[0].ID || e.Usage != nil {
@@ -151,7 +125,7 @@ func TestChatStreamEqualsWhole(t *testing.T) {
 
 func TestChatLogprobs(t *testing.T) {
 	s := newServer(t, server.Config{})
-	x := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+`,"logprobs":true,"top_logprobs":2}`))
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,"logprobs":true,"top_logprobs":2}`))
 	text := ""
 	for _, l := range x.Choices[0].Logprobs.Content {
 		text += l.Token
@@ -188,19 +162,19 @@ func TestWhatClientsSend(t *testing.T) {
 		"assistant's null":     `[{"role":"user","content":"a"},{"role":"assistant","content":null,"refusal":"no"},{"role":"user","content":"d"}]`,
 		"call without content": `[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"x"}]`,
 	} {
-		if w := post(t, s, "/v1/chat/completions", `{"model":"mini","messages":`+messages+`,"max_tokens":4}`); w.Code != http.StatusOK {
+		if w := ask.Post(s, "/v1/chat/completions", `{"model":"mini","messages":`+messages+`,"max_tokens":4}`); w.Code != http.StatusOK {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
 	for name, want := range map[string]string{"merge": "merge", "exchange": "exchange", "turn": "turn"} {
-		w := post(t, s, "/v1/chat/completions", `{`+hello+`,"max_tokens":2,"system_mode":"`+name+`"}`)
+		w := ask.Post(s, "/v1/chat/completions", `{`+hello+`,"max_tokens":2,"system_mode":"`+name+`"}`)
 		if w.Code != http.StatusOK || w.Header().Get("X-System-Mode") != want {
 			t.Errorf("system_mode %s: %d %v", name, w.Code, w.Header())
 		}
 	}
 	// A prefill's answer is what comes after it; another system prompt is the one of the field.
-	a := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+`,"max_tokens":8}`))
-	b := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{"messages":[{"role":"system","content":"x"},{"role":"user","content":"What is the capital of France?"}],"system":"Talk like a pirate.","max_tokens":8}`))
+	a := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,"max_tokens":8}`))
+	b := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{"messages":[{"role":"system","content":"x"},{"role":"user","content":"What is the capital of France?"}],"system":"Talk like a pirate.","max_tokens":8}`))
 	if *a.Choices[0].Message.Content != *b.Choices[0].Message.Content {
 		t.Errorf("system: %q, want %q", *b.Choices[0].Message.Content, *a.Choices[0].Message.Content)
 	}
@@ -211,13 +185,13 @@ func TestWhatClientsSend(t *testing.T) {
 	}
 	begin = strings.TrimSuffix(begin, " ")
 	body, _ := json.Marshal(begin)
-	p := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{"messages":[{"role":"system","content":"Talk like a pirate."},{"role":"user","content":"What is the capital of France?"},{"role":"assistant","content":`+string(body)+`}],"max_tokens":3}`))
+	p := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{"messages":[{"role":"system","content":"Talk like a pirate."},{"role":"user","content":"What is the capital of France?"},{"role":"assistant","content":`+string(body)+`}],"max_tokens":3}`))
 	if got := *p.Choices[0].Message.Content; begin != "" && !strings.HasPrefix(full, begin+got) {
 		t.Errorf("prefill %q: %q, want what follows in %q", begin, got, full)
 	}
 	// prediction changes no text, and is counted.
 	predict, _ := json.Marshal(full)
-	x := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+`,"max_tokens":8,"prediction":{"type":"content","content":`+string(predict)+`}}`))
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,"max_tokens":8,"prediction":{"type":"content","content":`+string(predict)+`}}`))
 	if *x.Choices[0].Message.Content != full {
 		t.Errorf("prediction: %q, want %q", *x.Choices[0].Message.Content, full)
 	}
@@ -229,7 +203,7 @@ func TestTools(t *testing.T) {
 	s := newServer(t, server.Config{})
 	for _, choice := range []string{`"required"`, `{"type":"function","function":{"name":"weather"}}`} {
 		body := `{` + hello + `,` + weather + `,"tool_choice":` + choice + `,"max_tokens":100`
-		x := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", body+`}`))
+		x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", body+`}`))
 		c := x.Choices[0]
 		if *c.Finish != "tool_calls" || c.Message.Content != nil || len(c.Message.Calls) == 0 || c.Message.Calls[0].Function.Name != "weather" || c.Message.Calls[0].Type != "function" || c.Message.Calls[0].ID == "" {
 			t.Fatalf("%s: %+v", choice, c.Message)
@@ -240,7 +214,7 @@ func TestTools(t *testing.T) {
 		}
 		got := map[int]chatCall{}
 		reason := ""
-		for _, e := range events[chatAnswer](t, post(t, s, "/v1/chat/completions", body+`,"stream":true}`)) {
+		for _, e := range events[chatAnswer](t, ask.Post(s, "/v1/chat/completions", body+`,"stream":true}`)) {
 			d := e.Choices[0].Delta
 			if d.Content != nil && *d.Content != "" {
 				t.Errorf("a call is shown as text: %q", *d.Content)
@@ -262,12 +236,12 @@ func TestTools(t *testing.T) {
 		}
 	}
 	// With auto a text stays a text.
-	x := decode[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+`,`+weather+`,"max_tokens":10}`))
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,`+weather+`,"max_tokens":10}`))
 	if x.Choices[0].Message.Content == nil || *x.Choices[0].Finish == "tool_calls" {
 		t.Errorf("%+v", x.Choices[0].Message)
 	}
 	text := ""
-	for _, e := range events[chatAnswer](t, post(t, s, "/v1/chat/completions", `{`+hello+`,`+weather+`,"max_tokens":10,"stream":true}`)) {
+	for _, e := range events[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,`+weather+`,"max_tokens":10,"stream":true}`)) {
 		if c := e.Choices[0].Delta.Content; c != nil {
 			text += *c
 		}
@@ -279,41 +253,34 @@ func TestTools(t *testing.T) {
 
 func TestModels(t *testing.T) {
 	s := newServer(t, server.Config{})
-	get := func(path string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, path, nil)
-		r.Host = "localhost"
-		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, r)
-		return w
-	}
-	x := decode[struct{ Data []model }](t, get("/v1/models"))
+	x := ask.JSON[struct{ Data []model }](t, ask.Get(s, "/v1/models"))
 	if len(x.Data) != 2 || x.Data[0].ID != "mini" || x.Data[1].ID != "gpt-4o" || x.Data[0].Context == 0 || x.Data[0].Object != "model" || x.Data[0].Capabilities[1] != "tools" {
 		t.Errorf("%+v", x)
 	}
-	if m := decode[model](t, get("/v1/models/mini")); m.ID != "mini" || m.Parameters == 0 {
+	if m := ask.JSON[model](t, ask.Get(s, "/v1/models/mini")); m.ID != "mini" || m.Parameters == 0 {
 		t.Errorf("%+v", m)
 	}
-	if m := decode[model](t, get("/v1/models/gpt-4o")); m.ID != "gpt-4o" {
+	if m := ask.JSON[model](t, ask.Get(s, "/v1/models/gpt-4o")); m.ID != "gpt-4o" {
 		t.Errorf("%+v", m)
 	}
-	if w := get("/v1/models/some/body"); w.Code != 404 || !strings.Contains(w.Body.String(), `"code":"model_not_found"`) {
+	if w := ask.Get(s, "/v1/models/some/body"); w.Code != 404 || !strings.Contains(w.Body.String(), `"code":"model_not_found"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
 func TestEmbeddings(t *testing.T) {
 	s := newServer(t, server.Config{})
-	x := decode[struct {
+	x := ask.JSON[struct {
 		Data []struct {
 			Index     int
 			Embedding []float32
 		}
 		Usage embeddingUsage
-	}](t, post(t, s, "/v1/embeddings", `{"input":["hello","a longer text"],"model":"mini"}`))
+	}](t, ask.Post(s, "/v1/embeddings", `{"input":["hello","a longer text"],"model":"mini"}`))
 	if len(x.Data) != 2 || x.Data[1].Index != 1 || len(x.Data[0].Embedding) == 0 || x.Usage.Prompt == 0 {
 		t.Fatalf("%+v", x)
 	}
-	y := decode[struct{ Data []struct{ Embedding string } }](t, post(t, s, "/v1/embeddings", `{"input":"hello","encoding_format":"base64"}`))
+	y := ask.JSON[struct{ Data []struct{ Embedding string } }](t, ask.Post(s, "/v1/embeddings", `{"input":"hello","encoding_format":"base64"}`))
 	if y.Data[0].Embedding != encode(x.Data[0].Embedding) {
 		t.Error("base64 is not the same vector")
 	}
@@ -321,7 +288,7 @@ func TestEmbeddings(t *testing.T) {
 		`{"input":[[100000000]]}`: "check_embedding_ctx_length=False", `{"input":[1,2]}`: "", `{"input":""}`: "input: want texts", `{"input":[]}`: "input: want", `{}`: "input: want", `{"input":3}`: "input: want",
 		`{"input":[[]]}`: "none of them empty", `{"input":"a","dimensions":3}`: "dimensions: want", `{"input":"a","encoding_format":"int8"}`: "encoding_format: want", `{"input":[{}]}`: "input: want",
 	} {
-		w := post(t, s, "/v1/embeddings", body)
+		w := ask.Post(s, "/v1/embeddings", body)
 		if want == "" && w.Code != 200 || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
 			t.Errorf("%s: %d %s, want %q", body, w.Code, w.Body, want)
 		}

@@ -8,7 +8,9 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
 
@@ -35,7 +37,7 @@ type response struct {
 	TopP              float64            `json:"top_p"`
 	Truncation        string             `json:"truncation"`
 	Usage             *responseUsage     `json:"usage"`
-	Extension         *extension         `json:"systemgemma,omitempty"`
+	Extension         *talk.Extension    `json:"systemgemma,omitempty"`
 }
 
 type incompleteDetails struct {
@@ -55,10 +57,10 @@ type item struct {
 }
 
 type part struct {
-	Type        string         `json:"type"` // output_text
-	Text        string         `json:"text"`
-	Annotations []any          `json:"annotations"`
-	Logprobs    []tokenLogprob `json:"logprobs"`
+	Type        string           `json:"type"` // output_text
+	Text        string           `json:"text"`
+	Annotations []any            `json:"annotations"`
+	Logprobs    []pieces.Logprob `json:"logprobs"`
 }
 
 type responseUsage struct {
@@ -95,19 +97,18 @@ func (d *dialect) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer c.lease.Release()
+	defer c.Lease.Release()
 	server.Unknown(r, f)
-	w.Header().Set("X-System-Mode", c.mode())
+	w.Header().Set("X-System-Mode", c.Mode())
 	if stream {
 		s := &responseStream{responding: c, out: server.NewEvents(w, r)}
 		defer s.out.Close()
 		return s.out.Failed(s.run(r), s.fail)
 	}
-	var list []tokenLogprob
-	t := tokens{c.lease.Model}
-	result, err := collect(c.answer(r, 0), func(e systemgemma.Event) {
-		if c.logprobs && e.ID >= 0 && !c.stop[e.ID] {
-			list = append(list, t.chat(&e))
+	var list []pieces.Logprob
+	result, err := talk.Collect(c.Answer(r.Context(), 0), func(e systemgemma.Event) {
+		if c.logprobs && e.ID >= 0 && !c.End[e.ID] {
+			list = append(list, logprobOf(c.Lease.Model, &e))
 		}
 	})
 	if err != nil {
@@ -162,7 +163,7 @@ func (d *dialect) respond(r *http.Request, f *option.Fields) (*responding, error
 	}
 	c.conversation = conv
 	if err := c.settle(format, top); err != nil {
-		conv.lease.Release()
+		conv.Lease.Release()
 		return nil, err
 	}
 	return c, nil
@@ -170,28 +171,28 @@ func (d *dialect) respond(r *http.Request, f *option.Fields) (*responding, error
 
 // settle completes the options, and what the answer says of them.
 func (c *responding) settle(format *systemgemma.Format, top int) error {
-	if c.a.N != 1 || c.a.BestOf > 1 {
+	if c.Want.N != 1 || c.Want.BestOf > 1 {
 		return problem.Invalid("n", "want 1: a response is one answer")
 	}
-	if format != nil && c.a.Format != nil {
+	if format != nil && c.Want.Format != nil {
 		return problem.Invalid("text.format", "want one form of the answer, found another beside it")
 	}
 	if format != nil {
-		c.a.Format = format
+		c.Want.Format = format
 	}
-	c.a.TopLogprobs = top
-	c.x.ID, c.x.CreatedAt, c.x.Model = c.id, c.created, c.lease.Name
-	c.x.Temperature, c.x.TopP = c.a.Sampling.Temperature, c.a.Sampling.TopP
+	c.Want.TopLogprobs = top
+	c.x.ID, c.x.CreatedAt, c.x.Model = c.id, c.created, c.Lease.Name
+	c.x.Temperature, c.x.TopP = c.Want.Sampling.Temperature, c.Want.Sampling.TopP
 	if c.x.TopP == 0 {
 		c.x.TopP = 1
 	}
-	if c.a.MaxTokensGiven {
-		c.x.MaxOutputTokens = &c.a.MaxTokens
-		if c.a.MaxTokens == 0 {
+	if c.Want.MaxTokensGiven {
+		c.x.MaxOutputTokens = &c.Want.MaxTokens
+		if c.Want.MaxTokens == 0 {
 			return problem.Invalid("max_output_tokens", "want 1 or more, found 0")
 		}
 	}
-	if c.a.Context == systemgemma.ContextDropOldest {
+	if c.Want.Context == systemgemma.ContextDropOldest {
 		c.x.Truncation = "auto"
 	}
 	return nil
@@ -256,8 +257,8 @@ func readInput(f *option.Fields) ([]tools.Message, error) {
 		return []tools.Message{{Role: "user", Content: text}}, nil
 	}
 	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil || len(list) == 0 || len(list) > maxMessages {
-		return nil, f.Invalid("input", "want a text, or a list of 1 to %d items", maxMessages)
+	if json.Unmarshal(raw, &list) != nil || len(list) == 0 || len(list) > talk.MaxMessages {
+		return nil, f.Invalid("input", "want a text, or a list of 1 to %d items", talk.MaxMessages)
 	}
 	var out []tools.Message
 	for i, x := range list {
@@ -308,11 +309,9 @@ func readItem(raw json.RawMessage, where string) (m tools.Message, err error) {
 }
 
 // items are what an answer consists of.
-func (c *responding) items(text string, logprobs []tokenLogprob) []item {
-	if tools.Active(c.tools, c.choice) {
-		if calls := tools.Parse(text, c.tools); calls != nil {
-			return callItems(calls)
-		}
+func (c *responding) items(text string, logprobs []pieces.Logprob) []item {
+	if calls := tools.Calls(text, c.Tools, c.Choice); calls != nil {
+		return callItems(calls)
 	}
 	return []item{c.message(text, logprobs)}
 }
@@ -324,12 +323,12 @@ func callItems(calls []tools.Call) (list []item) {
 	return list
 }
 
-func (c *responding) message(text string, logprobs []tokenLogprob) item {
+func (c *responding) message(text string, logprobs []pieces.Logprob) item {
 	return item{Type: "message", ID: "msg_" + c.id[len("resp_"):], Status: "completed", Role: "assistant", Content: []part{newPart(text, logprobs)}}
 }
 
-func newPart(text string, logprobs []tokenLogprob) part {
-	return part{Type: "output_text", Text: text, Annotations: []any{}, Logprobs: append([]tokenLogprob{}, logprobs...)}
+func newPart(text string, logprobs []pieces.Logprob) part {
+	return part{Type: "output_text", Text: text, Annotations: []any{}, Logprobs: append([]pieces.Logprob{}, logprobs...)}
 }
 
 // finish completes the response, and remembers it.
@@ -342,7 +341,7 @@ func (c *responding) finish(r *systemgemma.Result, output []item) {
 		}
 	}
 	c.x.Usage = &responseUsage{Input: len(r.PromptIDs), InputMore: promptDetails{r.CachedTokens}, Output: len(r.IDs), Total: len(r.PromptIDs) + len(r.IDs)}
-	c.x.Extension = c.extend(r, c.mode())
+	c.x.Extension = c.Extend(r, c.Mode())
 	if !c.x.Store {
 		return
 	}
@@ -389,11 +388,6 @@ func (d *dialect) inputTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer c.lease.Release()
-	last := c.conversation.messages[len(c.conversation.messages)-1].Role
-	x, err := c.lease.Model.Render(c.conversation.messages, c.renderOptions(last == "assistant" || last == "model"))
-	if err != nil {
-		return problem.OfModel(err)
-	}
-	return server.Reply(w, http.StatusOK, map[string]any{"object": "response.input_tokens", "input_tokens": len(x.IDs)})
+	defer c.Lease.Release()
+	return server.Reply(w, http.StatusOK, map[string]any{"object": "response.input_tokens", "input_tokens": c.Tokens})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
@@ -16,7 +17,7 @@ type responseStream struct {
 	sequence int
 	open     bool   // the message has been announced
 	text     string // sent so far
-	logs     []tokenLogprob
+	logs     []pieces.Logprob
 }
 
 type fields map[string]any
@@ -40,32 +41,26 @@ func (s *responseStream) begin() error {
 }
 
 func (s *responseStream) run(r *http.Request) error {
-	t := tokens{s.lease.Model}
-	held, calls := "", tools.Active(s.tools, s.choice)
-	for e, err := range s.answer(r, 0) {
+	hold := tools.NewHold(s.Tools, s.Choice)
+	for e, err := range s.Answer(r.Context(), 0) {
 		if err != nil {
 			return err
 		}
 		if err := s.begin(); err != nil {
 			return err
 		}
-		if s.logprobs && e.ID >= 0 && !s.stop[e.ID] {
-			s.logs = append(s.logs, t.chat(&e))
+		if s.logprobs && e.ID >= 0 && !s.End[e.ID] {
+			s.logs = append(s.logs, logprobOf(s.Lease.Model, &e))
 		}
-		text := e.Text
-		if calls {
-			held += text
-			if calls = tools.MayBeCalls(held); calls {
-				text = ""
-			} else {
-				text = held
-			}
-		}
-		if err := s.delta(text); err != nil {
+		if err := s.delta(hold.Text(e.Text)); err != nil {
 			return err
 		}
 		if e.Result != nil {
-			return s.end(e.Result, held, calls)
+			calls, rest := hold.End()
+			if err := s.delta(rest); err != nil {
+				return err
+			}
+			return s.end(e.Result, calls)
 		}
 	}
 	return nil
@@ -96,16 +91,9 @@ func (s *responseStream) announce() error {
 	return s.send("response.content_part.added", fields{"item_id": m.ID, "output_index": 0, "content_index": 0, "part": newPart("", nil)})
 }
 
-// end closes what was begun, or sends the calls that were held back, and then the whole response.
-func (s *responseStream) end(r *systemgemma.Result, held string, calls bool) error {
-	var output []item
-	if list := tools.Parse(held, s.tools); calls && list != nil {
-		output = callItems(list)
-	} else if calls {
-		if err := s.delta(held); err != nil {
-			return err
-		}
-	}
+// end closes what was begun, or sends calls, and then the whole response.
+func (s *responseStream) end(r *systemgemma.Result, calls []tools.Call) error {
+	output := callItems(calls)
 	if output == nil {
 		output = []item{s.message(s.text, s.logs)}
 		if err := s.announce(); err != nil { // an empty answer is a message too

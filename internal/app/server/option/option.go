@@ -102,9 +102,6 @@ func From(defaults systemgemma.GenerateOptions) *Answer {
 // Check reports what contradicts, when everything has been read.
 func (a *Answer) Check() error {
 	s := a.Sampling
-	if s.Temperature == 0 && (a.N > 1 || a.BestOf > 1) {
-		return problem.Invalid("n", "want a temperature above 0 beside %d answers: without one all are the same", max(a.N, a.BestOf))
-	}
 	if a.BestOf != 0 && a.BestOf < a.N {
 		return problem.Invalid("best_of", "want at least n = %d, found %d", a.N, a.BestOf)
 	}

@@ -152,7 +152,7 @@ func TestRefused(t *testing.T) {
 		`{"temperature": [1]}`: "found [1]", `{"top_k": 1.5}`: "top_k: want a whole number", `{"top_p": 2}`: "top_p: want a number from 0 to 1, found 2",
 		`{"max_tokens": -1}`: "max_tokens: want a whole number, 0 or more", `{"max_tokens": 1e300}`: "max_tokens", `{"max_tokens": true}`: "max_tokens", `{"num_predict": -3}`: "num_predict",
 		`{"max_tokens": 1, "max_completion_tokens": 2}`: "want one name for it",
-		`{"n": 9}`: "n: want a whole number from 1 to 8, found 9", `{"n": 1000000}`: "n: want", `{"n": 0}`: "n: want", `{"n": 2}`: "n: want a temperature above 0",
+		`{"n": 9}`: "n: want a whole number from 1 to 8, found 9", `{"n": 1000000}`: "n: want", `{"n": 0}`: "n: want",
 		`{"n": 3, "best_of": 2, "temperature": 1}`: "best_of: want at least n = 3",
 		`{"stop": [""]}`: "stop: want texts of 1 to 1024 bytes", `{"stop": [1]}`: "stop: want a text or a list of texts", `{"stop": "` + strings.Repeat("a", 2000) + `"}`: "stop: want texts",
 		`{"stop": [` + strings.Repeat(`"a",`, 64) + `"a"]}`: "stop: want at most 64 texts, found 65",

@@ -106,7 +106,7 @@ var table = []row{
 	{[]string{"min_tokens", "min_new_tokens"}, integer(0, maxInt, func(r *reader, n int) { r.a.MinTokens = n })},
 	{[]string{"t_max_predict_ms"}, number(0, 1e9, func(r *reader, x float64) { r.a.MaxTime = time.Duration(x * float64(time.Millisecond)) })},
 	{[]string{"max_time"}, number(0, 1e6, func(r *reader, x float64) { r.a.MaxTime = time.Duration(x * float64(time.Second)) })},
-	{[]string{"stop", "stop_strings"}, func(r *reader, name string) (err error) {
+	{[]string{"stop", "stop_strings", "stop_sequences"}, func(r *reader, name string) (err error) {
 		r.a.Stop, _, err = r.Texts(name, MaxStops, maxStop)
 		return err
 	}},

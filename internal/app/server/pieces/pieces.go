@@ -57,3 +57,23 @@ func oneByte(piece string) (byte, bool) {
 	b, err := strconv.ParseUint(piece[3:5], 16, 8)
 	return byte(b), err == nil
 }
+
+// Logprob is a token with its log probability, and the best ones at its place from the best down, if they were asked for.
+type Logprob struct {
+	Token   string    `json:"token"`
+	Logprob float64   `json:"logprob"`
+	Bytes   []int     `json:"bytes"`
+	Top     []Logprob `json:"top_logprobs,omitzero"` // nil is left out
+}
+
+// Of tells of an event's token.
+func Of(m *systemgemma.Model, e *systemgemma.Event) Logprob {
+	of := func(id int32, logprob float64) Logprob {
+		return Logprob{Token: Text(m, id), Logprob: Clamp(logprob), Bytes: Bytes(m, id)}
+	}
+	x := of(e.ID, e.Logprob)
+	for _, t := range e.Top {
+		x.Top = append(x.Top, of(t.ID, t.Logprob))
+	}
+	return x
+}

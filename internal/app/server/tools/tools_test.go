@@ -162,3 +162,30 @@ func TestMoved(t *testing.T) {
 		}
 	}
 }
+
+// However an answer is cut into pieces, a stream shows its text or its calls, never a part of calls.
+func TestHold(t *testing.T) {
+	all := []Tool{{Name: "a"}}
+	for answer, calls := range map[string]int{
+		`{"tool_calls": [{"name": "a", "arguments": {"x": 1}}]}`: 1, "```json\n{\"tool_calls\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}\n```": 2,
+		`{"tool_calls": [{"name": "b"}]}`: 0, `{"tools": 3}`: 0, "a text": 0, "": 0, "```python\n1\n```": 0,
+	} {
+		for size := 1; size <= len(answer)+1; size++ {
+			for mode, want := range map[Mode]int{Auto: calls, None: 0} {
+				h, shown := NewHold(all, Choice{Mode: mode}), ""
+				for rest := answer; rest != ""; {
+					n := min(size, len(rest))
+					shown += h.Text(rest[:n])
+					rest = rest[n:]
+				}
+				got, end := h.End()
+				if shown += end; len(got) != want || want == 0 && shown != answer || want > 0 && shown != "" {
+					t.Errorf("%q in pieces of %d: %v and %q, want %d calls", answer, size, got, shown, want)
+				}
+				if got := Calls(answer, all, Choice{Mode: mode}); len(got) != want {
+					t.Errorf("%q: %v, want %d calls", answer, got, want)
+				}
+			}
+		}
+	}
+}
