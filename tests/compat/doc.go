@@ -1,5 +1,5 @@
 // Package compat asks a running `systemgemma serve`, with the embedded model, by the clients that people use: Go, JavaScript (Node 20) and
-// Python programs for OpenAI's and Ollama's APIs, and the evaluation harness lm-eval. It is a module of its own, so that the program
+// Python programs for OpenAI's, Anthropic's and Ollama's APIs, and the evaluation harness lm-eval. It is a module of its own, so that the program
 // and its library need nothing of that.
 //
 //	cd tests/compat && go test ./...
