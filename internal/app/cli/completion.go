@@ -67,3 +67,11 @@ type weightType string
 
 // Choices are those without a number in their name.
 func (weightType) Choices() []string { return slices.Clone(systemgemma.WeightTypes()) }
+
+// fileFormat is what convert makes, which the library checks.
+type fileFormat string
+
+// Choices are our own format and those of other programs.
+func (fileFormat) Choices() []string {
+	return []string{systemgemma.FormatOwn, systemgemma.FormatGGUF, systemgemma.FormatSafetensors, systemgemma.FormatCompressed}
+}

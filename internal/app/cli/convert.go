@@ -27,7 +27,7 @@ type convertCmd struct {
 	Tensor         []string        `placeholder:"REGEX=TYPE" sep:"none" group:"Weights" help:"Kind of the matrices whose name matches; may be repeated, the last that matches counts."`
 	Hybrid         float64         `placeholder:"SHARE" group:"Weights" help:"Share of the layers' matrices, 0 to 1, that get groups of up to 128 columns: those that lose most by w8a8."`
 	LoRA           []lora          `name:"lora" sep:"none" placeholder:"PATH[:SCALE]" group:"Weights" help:"Merge the LoRA adapter at PATH, a PEFT folder or a GGUF file, at strength SCALE (1), before rounding. May be repeated."`
-	To             string          `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
+	To             fileFormat      `placeholder:"FORMAT" group:"Output" help:"systemgemma (the default); gguf: for llama.cpp (types f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0); safetensors: a folder for transformers (f32 f16 bf16); compressed-tensors: an int8 folder for vLLM and transformers (w8a8)."`
 	SystemMode     chat.SystemMode `placeholder:"MODE" group:"Prompt" help:"How the file renders system prompts (see run --help). Default: what the source says."`
 	Template       string          `placeholder:"FILE" group:"Prompt" help:"Jinja chat template to store instead of the source's."`
 	Opt            int             `placeholder:"0|1" group:"Weights" help:"1: move large columns of activations into the weights (w8a8 and w8a8-gN), which lessens what rounding changes. Adapters don't fit such a file."`
@@ -105,7 +105,7 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 func (c *convertCmd) options() (*systemgemma.ConvertOptions, error) {
 	o := &systemgemma.ConvertOptions{
 		Output: c.Output, Types: c.Matrix, Embedding: string(c.Embedding), Head: string(c.Head), SystemMode: string(c.SystemMode),
-		To: c.To, Hybrid: c.Hybrid, Force: c.Force, AllowNonFinite: c.AllowNonfinite, IgnoreUnknown: c.IgnoreUnknown, Threads: c.Threads,
+		To: string(c.To), Hybrid: c.Hybrid, Force: c.Force, AllowNonFinite: c.AllowNonfinite, IgnoreUnknown: c.IgnoreUnknown, Threads: c.Threads,
 	}
 	if c.Type != "" {
 		o.Types = []string{string(c.Type)}

@@ -17,7 +17,7 @@ const firstByte = 217
 func vocabulary(n int) (pieces []string, types []int32) {
 	special := map[int]string{0: "<pad>", 1: "<eos>", 2: "<bos>", 3: "<unk>", 106: "<start_of_turn>", 107: "<end_of_turn>"}
 	for i := range n {
-		piece, typ := fmt.Sprintf("▁w%d", i), pieceNormal
+		piece, typ := fmt.Sprintf("▁w%06d", i), pieceNormal // of one length: no piece and a character more make another
 		switch {
 		case special[i] != "":
 			piece, typ = special[i], pieceControl

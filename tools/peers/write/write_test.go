@@ -17,6 +17,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/checkpoint/safetensors"
 	"github.com/systemgemma/systemgemma/internal/compute/half"
 	"github.com/systemgemma/systemgemma/internal/load"
+	reader "github.com/systemgemma/systemgemma/internal/text/tokenizer"
 )
 
 // A written GGUF opens as a Gemma 2 of that shape, and its weights are those of the seed: exactly in bf16, within half a step of a
@@ -147,6 +148,22 @@ func TestFolder(t *testing.T) {
 	readJSON(t, filepath.Join(dir, "tokenizer.json"), &tokenizer)
 	if config.Head != 128 || config.Query != 128 || config.Vocab != 8192 || len(tokenizer.Model.Vocab) != 8192 || tokenizer.Model.Vocab["<bos>"] != 2 {
 		t.Errorf("config %+v, vocabulary of %d", config, len(tokenizer.Model.Vocab))
+	}
+	// Our own reader takes it: text comes apart by the only merge, and together again.
+	text, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vocab, err := reader.ParseJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := reader.New(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids := tok.AppendText(nil, "ab"); !slices.Equal(ids, []int32{31}) {
+		t.Errorf("ids of ab: %v, want 31", ids)
 	}
 }
 
