@@ -50,7 +50,7 @@ func (e *Engine) worthWaiting(s *sequence) bool {
 	most := s.reusable()
 	_, have := e.match(s, most)
 	for _, r := range e.running {
-		if r.adapters != s.adapters {
+		if r.space != s.space {
 			continue
 		}
 		n := min(common(r.all, s.all), most)
@@ -72,12 +72,12 @@ type source struct {
 
 // match finds the longest beginning of s's prompt, of at most most tokens, that a running or finished request holds.
 func (e *Engine) match(s *sequence, most int) (from source, n int) {
-	from.entry, n = e.prefix.match(s.all, s.adapters, most)
+	from.entry, n = e.prefix.match(s.all, s.space, most)
 	if from.entry >= 0 {
 		from.cache = e.prefix.entries[from.entry].cache
 	}
 	for _, r := range e.running {
-		if k := min(common(r.all[:r.cache.Len()], s.all), most); r.adapters == s.adapters && k > n && r.cache.CanTruncate(k) {
+		if k := min(common(r.all[:r.cache.Len()], s.all), most); r.space == s.space && k > n && r.cache.CanTruncate(k) {
 			from, n = source{r.cache, -1}, k
 		}
 	}
@@ -106,9 +106,10 @@ func (e *Engine) start(s *sequence) bool {
 	}
 	now := time.Now()
 	for _, m := range members {
-		m.started, m.progress = now, e.steps
+		m.started, m.progress, m.known, m.reported = now, e.steps, m.cache.Len(), -1
 	}
 	s.run.update(func(st *Stats) { st.CachedTokens = s.cache.Len(); st.Queue = now.Sub(s.created) })
+	s.report(now)
 	if s.generates() && s.req.Search == nil {
 		s.req.Sampler.Accept(s.req.Prompt...)
 	}
@@ -158,9 +159,9 @@ func (e *Engine) recallWaiting() {
 }
 
 // recall takes a stored beginning of s's prompt among the known ones, if it is longer than those.
-// Requests with adapters have none: files hold what the model alone computes.
+// Requests with adapters or a scope have none: files hold what the model alone computes, for everybody.
 func (e *Engine) recall(s *sequence) {
-	if s.adapters != "" || s.ended() {
+	if s.space != "" || s.ended() {
 		return
 	}
 	_, have := e.match(s, s.reusable())
@@ -169,7 +170,7 @@ func (e *Engine) recall(s *sequence) {
 		s.run.update(func(st *Stats) { st.Warnings = append(st.Warnings, err.Error()) })
 	}
 	if c != nil {
-		e.prefix.add(tokens, s.adapters, c)
+		e.prefix.add(tokens, s.space, c)
 	}
 }
 

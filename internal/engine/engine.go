@@ -272,11 +272,11 @@ func (e *Engine) retire(s *sequence) {
 
 // bequeath leaves a cache to later requests.
 func (e *Engine) bequeath(s *sequence) {
-	if s.adapters == "" { // the store knows the model's own keys and values only
+	if s.space == "" { // the store knows the model's own keys and values only, and no scopes
 		e.keep(s.all[:s.cache.Len()], s.cache)
 	}
 	s.cache.Pin(false)
-	e.prefix.add(s.all[:s.cache.Len()], s.adapters, s.cache)
+	e.prefix.add(s.all[:s.cache.Len()], s.space, s.cache)
 	for e.pool.Idle() > max(0, e.opt.PrefixBytes) && e.prefix.evict() {
 	}
 }

@@ -170,7 +170,7 @@ func (e *Engine) branch(s *sequence) (*sequence, error) {
 			f.Pin(true)
 			return &sequence{
 				req: s.req, ctx: s.ctx, run: s.run, unwatch: s.unwatch, group: s.group, cache: f, all: s.all, prompt: s.prompt, limit: s.limit,
-				adapters: s.adapters, created: s.created, started: s.started, first: s.first, kept: true, read: s.read,
+				space: s.space, created: s.created, started: s.started, first: s.first, kept: true, known: s.known, reported: s.reported, read: s.read,
 			}, nil
 		}
 		if !errors.Is(err, gemma2.ErrKVMemory) || !e.prefix.evict() {

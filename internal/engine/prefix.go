@@ -14,35 +14,35 @@ type prefixCache struct {
 
 // entry is a cache and the tokens whose keys and values it holds.
 type entry struct {
-	tokens   []int32
-	adapters string // key of the adapters that they were computed with: others make other keys and values
-	cache    *gemma2.Cache
+	tokens []int32
+	space  string // that they belong to
+	cache  *gemma2.Cache
 }
 
 // add takes over a cache, and drops those that hold a beginning of it only and serve no purpose of their own: what they
 // can be cut to, it can be cut to as well.
-func (p *prefixCache) add(tokens []int32, adapters string, c *gemma2.Cache) {
+func (p *prefixCache) add(tokens []int32, space string, c *gemma2.Cache) {
 	if len(tokens) == 0 {
 		c.Free()
 		return
 	}
 	p.entries = slices.DeleteFunc(p.entries, func(old entry) bool {
 		n := len(old.tokens)
-		if n > len(tokens) || old.adapters != adapters || !c.CanTruncate(n) || !slices.Equal(old.tokens, tokens[:n]) {
+		if n > len(tokens) || old.space != space || !c.CanTruncate(n) || !slices.Equal(old.tokens, tokens[:n]) {
 			return false
 		}
 		old.cache.Free()
 		return true
 	})
-	p.entries = append(p.entries, entry{slices.Clone(tokens), adapters, c})
+	p.entries = append(p.entries, entry{slices.Clone(tokens), space, c})
 }
 
-// match finds the entry of the same adapters with the longest beginning of tokens, at most most of them, that a fork can
+// match finds the entry of the same space with the longest beginning of tokens, at most most of them, that a fork can
 // start from.
-func (p *prefixCache) match(tokens []int32, adapters string, most int) (i, n int) {
+func (p *prefixCache) match(tokens []int32, space string, most int) (i, n int) {
 	i = -1
 	for j := range p.entries {
-		if p.entries[j].adapters != adapters {
+		if p.entries[j].space != space {
 			continue
 		}
 		if k := min(common(p.entries[j].tokens, tokens), most); k > n && p.entries[j].cache.CanTruncate(k) {

@@ -58,6 +58,16 @@ type Request struct {
 	Read     func(row int, logits []float32) error
 	ReadFrom int
 	States   bool // Read gets hidden states after the final norm, and nothing is generated
+
+	// Progress, if not nil, is told how far the prompt is: when the request is admitted, and after each pass that computed a part of it,
+	// before a token of that pass. It is called by the engine, which may hold its locks: it must not block nor call the engine.
+	Progress func(Progress)
+}
+
+// Progress is how far a prompt is computed, with Request.Other both.
+type Progress struct {
+	Total, Done, Cached int           // tokens; of all; of these, computed or known; of these, known before
+	Took                time.Duration // since the request was admitted
 }
 
 // Reason says why an answer ended.
@@ -151,6 +161,15 @@ func (r *Running) read(req *Request, row int, logits []float32) error {
 		return errAbandoned
 	}
 	return req.Read(row, logits)
+}
+
+// report tells the request's reader how far the prompt is, unless the request has ended.
+func (r *Running) report(req *Request, p Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		req.Progress(p)
+	}
 }
 
 // update changes the statistics of a request that has not ended.

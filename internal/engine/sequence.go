@@ -25,11 +25,13 @@ type sequence struct {
 
 	constrained Constrained // the request's sampler if it is one, else nil
 
-	adapters string // key of the request's adapters: only caches of the same one are shared
+	space string // of the request's keys and values: only caches of the same one are shared
 
 	created, started, first time.Time
 	rows                    int    // in the pass under way
 	progress                uint64 // step in which the prompt last went on
+	known                   int    // tokens of the prompt that the cache had when it was admitted
+	reported                int    // tokens that Progress was told last
 	read                    int    // first row that Read has not had
 	recalled                bool   // the store was asked for a beginning of the prompt
 	kept                    bool   // a cache of the beginning was set aside when local pages were about to go
@@ -55,7 +57,7 @@ func (e *Engine) newSequence(ctx context.Context, r *Request) (*sequence, error)
 	if err := e.checkIDs("prompt", r.Prompt); err != nil {
 		return nil, err
 	}
-	s := &sequence{req: r, ctx: ctx, prompt: len(r.Prompt), limit: e.opt.ContextLength, adapters: r.Adapters.Key(), created: time.Now()}
+	s := &sequence{req: r, ctx: ctx, prompt: len(r.Prompt), limit: e.opt.ContextLength, space: spaceOf(ctx, r.Adapters), created: time.Now()}
 	if r.Sampler == nil && r.Search == nil || r.States {
 		s.limit = s.prompt
 	} else if r.MaxTokens > 0 {
@@ -98,7 +100,7 @@ func (e *Engine) group(s *sequence) error {
 		return err
 	}
 	s.limit = min(s.limit, s.prompt+e.opt.ContextLength-len(r.Other))
-	o := &sequence{req: &Request{Prompt: r.Other, Adapters: r.Adapters, Priority: r.Priority}, ctx: s.ctx, run: s.run, prompt: len(r.Other), adapters: s.adapters, created: s.created}
+	o := &sequence{req: &Request{Prompt: r.Other, Adapters: r.Adapters, Priority: r.Priority}, ctx: s.ctx, run: s.run, prompt: len(r.Other), space: s.space, created: s.created}
 	o.limit = o.prompt + s.limit - s.prompt
 	o.all = slices.Clone(r.Other)
 	s.group = &group{members: []*sequence{s, o}}
@@ -254,6 +256,25 @@ func (s *sequence) settle(n int, now time.Time) {
 	}
 	if len(s.all) >= s.limit {
 		s.finish(ReasonLength, now)
+	}
+}
+
+// report tells how far the prompts of the request are computed, if somebody wants to know.
+func (s *sequence) report(now time.Time) {
+	all := s.together()
+	main := all[0]
+	if main.req.Progress == nil {
+		return
+	}
+	p := Progress{Took: now.Sub(main.started)}
+	for _, m := range all {
+		p.Total += m.prompt
+		p.Done += min(m.cache.Len(), m.prompt)
+		p.Cached += m.known
+	}
+	if p.Done != main.reported {
+		main.reported = p.Done
+		main.run.report(main.req, p)
 	}
 }
 

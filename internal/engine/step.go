@@ -105,6 +105,9 @@ func (e *Engine) step() {
 func (e *Engine) settle(from, to int, now time.Time) {
 	p := &e.plan
 	for i, s := range p.seqs[from:to] {
+		if p.first[from+i] < s.prompt {
+			s.report(now)
+		}
 		switch {
 		case !s.joint:
 			s.settle(len(p.chunks[from+i].Tokens), now)
@@ -187,7 +190,7 @@ func (e *Engine) keepBeginnings() {
 			s.kept = true
 			if n = n / gemma2.PageTokens * gemma2.PageTokens; s.cache.CanTruncate(n) {
 				if f, err := s.cache.Fork(n); err == nil {
-					e.prefix.add(s.all[:n], s.adapters, f)
+					e.prefix.add(s.all[:n], s.space, f)
 				}
 			}
 		}
