@@ -62,7 +62,7 @@ func (o *GenerateOptions) checkBeams() error {
 		used bool
 	}{
 		{"Format", o.Format != nil}, {"Guidance", o.Guidance != nil}, {"Heal", o.Heal}, {"Explain", o.Explain > 0}, {"TopLogprobs", o.TopLogprobs > 0},
-		{"PromptLogprobs", o.PromptLogprobs}, {"Lookup", o.Lookup}, {"Prediction", o.Prediction != ""},
+		{"PromptLogprobs", o.PromptLogprobs}, {"Lookup", o.Lookup}, {"Progress", o.Progress}, {"Prediction", o.Prediction != ""},
 		{"temperature above 0", o.Sampling != nil && o.Sampling.Temperature != 0},
 	} {
 		if x.used {

@@ -44,6 +44,8 @@ func (m *Model) answers(ctx context.Context, o GenerateOptions, n int, start fun
 	switch {
 	case n < 1 || n > maxAnswers:
 		return nil, fmt.Errorf("n: want 1 to %d answers, found %d", maxAnswers, n)
+	case o.Progress:
+		return nil, errors.New("progress: want Generate or Chat, whose events tell it")
 	case n > 1 && s.Temperature == 0:
 		return nil, fmt.Errorf("n: want a temperature above 0 for %d answers, found 0, which gives the same one each time", n)
 	}

@@ -60,6 +60,9 @@ type GenerateOptions struct {
 	// that text, which Result.Healed tells and Text is without: for prompts that end amid a word or a link. MaxTokens counts the tokens that
 	// spell it again. Chat wants a last message of the assistant's then. It wants no Format beside it.
 	Heal bool
+	// Progress asks for events that tell how far the prompt is computed, before those of tokens: for prompts that take long. Only answers
+	// with events, those of Generate and Chat, have them.
+	Progress bool
 	// Format holds the answer to a form: JSON of a schema, a regular expression, ... nil: free.
 	Format *Format
 }
@@ -101,6 +104,16 @@ type Event struct {
 
 	Top   []TokenLogprob // with TopLogprobs: the model's best tokens, from the best down
 	Steps []SamplingStep // with Explain: the candidates before the first step, named logits, and after each; the last one drew
+
+	Progress *PromptProgress // with Progress: how far the prompt is; such an event has no token and no text
+}
+
+// PromptProgress is how far a prompt is computed; with Guidance the prompt and the other one.
+type PromptProgress struct {
+	Total  int           // tokens
+	Done   int           // of these, computed or known from earlier requests
+	Cached int           // of these, known
+	Took   time.Duration // since the request was admitted
 }
 
 // TokenLogprob is a token and its natural log probability under the model.
@@ -217,6 +230,9 @@ func (m *Model) answer(ctx context.Context, p *prompted, o *GenerateOptions) ite
 		}
 		req := &engine.Request{
 			Prompt: p.ids, Other: p.other, Sampler: a.chooser, Stop: m.ends(o), MaxTokens: o.MaxTokens, Priority: o.Priority, Adapters: a.adapters, Token: a.token,
+		}
+		if o.Progress {
+			req.Progress = a.progress
 		}
 		if o.PromptLogprobs {
 			req.Read = a.promptLogprobs(o.TopLogprobs)
@@ -391,6 +407,11 @@ func (a *answer) token(t engine.Token) bool {
 	}
 	a.events.put(e)
 	return !a.stopped && !a.options.met(a.result.PromptIDs, a.result.IDs, a.text)
+}
+
+// progress tells how far the prompt is.
+func (a *answer) progress(p engine.Progress) {
+	a.events.put(Event{ID: -1, Progress: &PromptProgress{Total: p.Total, Done: p.Done, Cached: p.Cached, Took: p.Took}})
 }
 
 // fresh is text without what the prompt had already.
