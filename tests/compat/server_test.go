@@ -41,7 +41,7 @@ type server struct {
 }
 
 // serve starts the program at a free port, with a home of its own, until the test ends.
-func serve(t *testing.T, args ...string) server {
+func serve(t testing.TB, args ...string) server {
 	t.Helper()
 	cmd := exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	home := t.TempDir()

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server/access"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
@@ -199,6 +200,9 @@ func (s *Server) run(e *endpoint, c *call, r *http.Request) (err error) {
 		if c.key, err = s.cfg.Keys.Check(r); err != nil {
 			c.w.Header().Set("WWW-Authenticate", "Bearer")
 			return err
+		}
+		if s.cfg.Keys.Several() && !s.cfg.ShareCache {
+			r = r.WithContext(systemgemma.WithCacheScope(r.Context(), c.key)) // else the time that prompts take would tell what others ask
 		}
 	}
 	if e.Work {

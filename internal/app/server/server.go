@@ -44,14 +44,15 @@ type Config struct {
 	TLS     *tls.Config // nil: plain HTTP
 	Version Version     // of this program
 
-	MaxBody   int64         // bytes; 0: 4 MiB
-	MaxN      int           // answers to one prompt; 0: 8
-	Ping      time.Duration // silence after which a stream says that it lives; 0: 10 s
-	Write     time.Duration // that a client may take to read a piece; 0: 30 s
-	Grace     time.Duration // that running answers have when the server stops; 0: 30 s
-	Compat    bool          // --lm-eval-compat: /tokenizer_info, and prompts without <bos> get one that no answer shows
-	NoMetrics bool          // /metrics is served elsewhere, by MetricsHandler
-	Log       *slog.Logger  // nil: none
+	MaxBody    int64         // bytes; 0: 4 MiB
+	MaxN       int           // answers to one prompt; 0: 8
+	Ping       time.Duration // silence after which a stream says that it lives; 0: 10 s
+	Write      time.Duration // that a client may take to read a piece; 0: 30 s
+	Grace      time.Duration // that running answers have when the server stops; 0: 30 s
+	Compat     bool          // --lm-eval-compat: /tokenizer_info, and prompts without <bos> get one that no answer shows
+	NoMetrics  bool          // /metrics is served elsewhere, by MetricsHandler
+	ShareCache bool          // requests may start from what prompts of other API keys left computed; else each of several keys has its own
+	Log        *slog.Logger  // nil: none
 }
 
 // Version tells which program this is.

@@ -72,6 +72,9 @@ func (k *Keys) Read(r io.Reader) error {
 	return lines.Err()
 }
 
+// Several says whether there is more than one key.
+func (k *Keys) Several() bool { return k != nil && len(k.list) > 1 }
+
 // None says whether there are no keys.
 func (k *Keys) None() bool { return k == nil || len(k.list) == 0 }
 

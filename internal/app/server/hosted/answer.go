@@ -65,6 +65,43 @@ func (l *Lease) counted(ctx context.Context, events Events) Events {
 	}
 }
 
+// ChatBeams is Model.ChatBeams, counted.
+func (l *Lease) ChatBeams(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions, b systemgemma.Beams) ([]systemgemma.Result, error) {
+	list, err := l.Model.ChatBeams(ctx, messages, o, b)
+	return list, l.searched(ctx, list, err)
+}
+
+// GenerateBeams is Model.GenerateBeams, counted. There is at least one answer, or an error.
+func (l *Lease) GenerateBeams(ctx context.Context, p systemgemma.Prompt, o *systemgemma.GenerateOptions, b systemgemma.Beams) ([]systemgemma.Result, error) {
+	list, err := l.Model.GenerateBeams(ctx, p, o, b)
+	return list, l.searched(ctx, list, err)
+}
+
+// searched counts the answers of a beam search.
+func (l *Lease) searched(ctx context.Context, list []systemgemma.Result, err error) error {
+	m := l.set.meter
+	switch {
+	case err != nil && ctx.Err() != nil:
+		m.Cancelled.Add(1)
+		return problem.OfModel(context.Cause(ctx))
+	case err != nil:
+		m.Failed.Add(1)
+		return problem.OfModel(err)
+	case len(list) == 0:
+		m.Failed.Add(1)
+		return problem.Invalid("max_time", "it was over before there was an answer; want more")
+	}
+	m.Answers.Add(1)
+	m.Prompt(len(list[0].PromptIDs)-list[0].CachedTokens, list[0].CachedTokens, list[0].Prefill)
+	m.DecodeTime.Add(int64(list[0].Decode))
+	for _, r := range list {
+		for range r.IDs {
+			m.Token()
+		}
+	}
+	return nil
+}
+
 // Score is Model.Score, counted.
 func (l *Lease) Score(ctx context.Context, ids []int32, from int, adapters ...systemgemma.AdapterUse) (*systemgemma.Score, error) {
 	start := time.Now()

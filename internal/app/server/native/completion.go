@@ -40,10 +40,13 @@ func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer lease.Release()
 	c := &completion{Request: talk.New(lease)}
-	if err := c.read(f); err != nil {
+	if err := c.read(f, d.server.Config().MaxN); err != nil {
 		return err
 	}
 	server.Unknown(r, f)
+	if c.Want.Beams != nil {
+		return c.search(w, r)
+	}
 	events := lease.Generate(r.Context(), systemgemma.Prompt{IDs: c.ids}, &c.Want.GenerateOptions)
 	if c.none {
 		events = c.promptOnly(events)
@@ -56,7 +59,7 @@ func (d *dialect) complete(w http.ResponseWriter, r *http.Request) error {
 	return out.Failed(c.pieces(out, events), func(e *problem.Error) error { return out.Send(server.OpenAIError(e)) })
 }
 
-func (c *completion) read(f *option.Fields) error {
+func (c *completion) read(f *option.Fields, maxN int) error {
 	raw, given := f.Raw("prompt")
 	if !given {
 		return f.Invalid("prompt", "want a text, a list of token ids, or a list of both; found none")
@@ -70,10 +73,9 @@ func (c *completion) read(f *option.Fields) error {
 			return err
 		}
 	}
-	if _, found, err := f.Bool("return_progress"); err != nil {
+	progress, _, err := f.Bool("return_progress")
+	if err != nil {
 		return err
-	} else if found {
-		c.Want.Ignored = append(c.Want.Ignored, "return_progress")
 	}
 	if c.Want.TopLogprobs, _, err = f.Int("n_probs", 0, maxProbs); err != nil {
 		return err
@@ -93,9 +95,16 @@ func (c *completion) read(f *option.Fields) error {
 	if c.text, err = c.Lease.Model.Detokenize(c.ids); err != nil {
 		return problem.OfModel(err)
 	}
-	if err := c.Read(option.Llama, 1, f); err != nil {
+	if err := c.Read(option.Llama, maxN, f); err != nil {
 		return err
 	}
+	if c.Want.Beams == nil && max(c.Want.N, c.Want.BestOf) > 1 {
+		return problem.Unsupported("n", "want 1, or num_beams beside it; /v1/completions has several answers")
+	}
+	if err := c.Want.CheckBeams(c.stream); err != nil {
+		return err
+	}
+	c.Progress(progress, c.stream)
 	if c.Want.SystemMode != "" {
 		return problem.Unsupported("system_mode", "a completion has no messages; /v1/chat/completions does")
 	}
@@ -144,13 +153,14 @@ func (c *completion) probability(e *systemgemma.Event) probability {
 
 // part is a piece of the answer, or all of it but its end.
 type part struct {
-	Content string        `json:"content"`
-	Tokens  []int32       `json:"tokens"`
-	Stop    bool          `json:"stop"`
-	Index   int           `json:"index"`
-	Slot    int           `json:"id_slot"`
-	Probs   []probability `json:"completion_probabilities,omitempty"`
-	Timings *timings      `json:"timings,omitempty"`
+	Content  string           `json:"content"`
+	Tokens   []int32          `json:"tokens"`
+	Stop     bool             `json:"stop"`
+	Index    int              `json:"index"`
+	Slot     int              `json:"id_slot"`
+	Probs    []probability    `json:"completion_probabilities,omitempty"`
+	Timings  *timings         `json:"timings,omitempty"`
+	Progress *pieces.Progress `json:"prompt_progress,omitempty"`
 }
 
 // take adds what an event says.
@@ -186,6 +196,30 @@ func (c *completion) whole(w http.ResponseWriter, events hosted.Events) error {
 	return nil
 }
 
+// search answers by beam search: one answer, or a list of them, the best one first.
+func (c *completion) search(w http.ResponseWriter, r *http.Request) error {
+	results, err := c.Search(r.Context(), systemgemma.Prompt{IDs: c.ids})
+	if err != nil {
+		return err
+	}
+	var all []any
+	for i := range results {
+		p := part{Content: results[i].Text, Tokens: []int32{}, Slot: -1, Index: i}
+		for _, id := range results[i].IDs {
+			c.take(&p, &systemgemma.Event{ID: id})
+		}
+		x, err := c.end(p, &results[i])
+		if err != nil {
+			return err
+		}
+		all = append(all, x)
+	}
+	if c.Want.N == 1 {
+		return server.Reply(w, http.StatusOK, all[0])
+	}
+	return server.Reply(w, http.StatusOK, all)
+}
+
 // pieces streams. The last piece has no text, but all that is known at the end.
 func (c *completion) pieces(out *server.Stream, events hosted.Events) error {
 	p := part{Tokens: []int32{}, Slot: -1}
@@ -193,6 +227,13 @@ func (c *completion) pieces(out *server.Stream, events hosted.Events) error {
 	for e, err := range events {
 		if err != nil {
 			return err
+		}
+		if e.Progress != nil {
+			x := part{Tokens: []int32{}, Slot: -1, Progress: pieces.ProgressOf(e.Progress, 0)}
+			if err := out.Send(x); err != nil {
+				return err
+			}
+			continue
 		}
 		c.take(&p, &e)
 		if e.ID >= 0 {
@@ -286,8 +327,12 @@ func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
 		part: p, Model: c.Lease.Name, Predicted: len(r.IDs), Evaluated: len(r.PromptIDs), Cached: r.CachedTokens, Settings: settings(s, maxTokens), Prompt: c.text,
 		NewLine: strings.Contains(r.Text, "\n"), StopType: kind, StopWord: r.Stop, CutOfForm: r.Cut,
 	}
-	if warnings := append(slices.Clip(c.Want.Warnings), r.Warnings...); len(warnings)+len(c.Want.Ignored) > 0 {
-		x.Extension = &extension{c.Want.Ignored, warnings}
+	var score *float64
+	if c.Want.Beams != nil {
+		score = &r.Score
+	}
+	if warnings := append(slices.Clip(c.Want.Warnings), r.Warnings...); len(warnings)+len(c.Want.Ignored) > 0 || score != nil {
+		x.Extension = &extension{c.Want.Ignored, warnings, score}
 	}
 	if len(c.only) == 0 {
 		return x, nil
@@ -299,6 +344,7 @@ func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
 type extension struct {
 	Ignored  []string `json:"ignored,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	Score    *float64 `json:"score,omitempty"` // of an answer of a beam search: what orders them
 }
 
 // chosen are the fields of an answer that a request names, as NAME or NAME/MEMBER, under their last names.

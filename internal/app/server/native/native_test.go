@@ -364,3 +364,50 @@ func TestClientLeaves(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// With return_progress a stream tells how far the prompt is; a beam search gives its answers as one object, or a list of them.
+func TestCompletionProgressAndBeams(t *testing.T) {
+	s := newServer(t, Options{})
+	w := ask.Post(s, "/completion", `{"prompt":"`+strings.Repeat("The sea is wide. ", 60)+`","n_predict":3,"stream":true,"return_progress":true}`)
+	var told []int
+	for data := range strings.SplitSeq(strings.TrimSpace(w.Body.String()), "\n\n") {
+		var x part
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(data, "data: ")), &x); err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		if p := x.Progress; p != nil {
+			told = append(told, p.Processed)
+			if x.Content != "" || x.Stop || p.Cache != 0 || p.Total < 200 || p.TimeMS < 0 {
+				t.Errorf("%s", data)
+			}
+		}
+	}
+	if n := len(told); n < 3 || told[0] != 0 || told[n-1] < 200 || !slices.IsSorted(told) {
+		t.Errorf("told of %v tokens: %s", told, w.Body)
+	}
+	type answer struct {
+		Content   string
+		Index     int
+		Extension struct{ Score float64 } `json:"systemgemma"`
+	}
+	var list []answer
+	w = ask.Post(s, "/completion", `{"prompt":"The capital of France","n_predict":8,"num_beams":3,"n":3}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || len(list) != 3 || list[1].Index != 1 || list[0].Content == list[1].Content {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	if list[0].Extension.Score < list[1].Extension.Score || list[1].Extension.Score < list[2].Extension.Score || list[0].Extension.Score == 0 {
+		t.Errorf("not the best first: %+v", list)
+	}
+	var one answer
+	w = ask.Post(s, "/completion", `{"prompt":"The capital of France","n_predict":8,"num_beams":3}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &one); err != nil || one != list[0] {
+		t.Errorf("%v: %s, want %+v", err, w.Body, list[0])
+	}
+	for body, want := range map[string]string{
+		`"n":2,"temperature":1`: "n: want 1, or num_beams", `"num_beams":2,"stream":true`: "want no stream", `"num_beams":2,"n_predict":0`: "max_tokens: want 1", `"num_beams":2,"n_probs":1`: "num_beams: want no log prob",
+	} {
+		if w := ask.Post(s, "/completion", `{"prompt":"a",`+body+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s, want %s", body, w.Code, w.Body, want)
+		}
+	}
+}

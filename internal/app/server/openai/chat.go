@@ -13,14 +13,15 @@ import (
 
 // chatAnswer is the answer of /v1/chat/completions, whole or a piece of it.
 type chatAnswer struct {
-	ID          string          `json:"id"`
-	Object      string          `json:"object"`
-	Created     int64           `json:"created"`
-	Model       string          `json:"model"`
-	Fingerprint string          `json:"system_fingerprint"`
-	Choices     []chatChoice    `json:"choices"` // never null: clients index it
-	Usage       *usage          `json:"usage,omitempty"`
-	Extension   *talk.Extension `json:"systemgemma,omitempty"`
+	ID          string           `json:"id"`
+	Object      string           `json:"object"`
+	Created     int64            `json:"created"`
+	Model       string           `json:"model"`
+	Fingerprint string           `json:"system_fingerprint"`
+	Choices     []chatChoice     `json:"choices"` // never null: clients index it
+	Progress    *pieces.Progress `json:"prompt_progress,omitempty"`
+	Usage       *usage           `json:"usage,omitempty"`
+	Extension   *talk.Extension  `json:"systemgemma,omitempty"`
 }
 
 type chatChoice struct {
@@ -74,6 +75,10 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	progress, _, err := f.Bool("return_progress")
+	if err != nil {
+		return err
+	}
 	logprobs, top, err := chatLogprobsOf(f)
 	if err != nil {
 		return err
@@ -95,6 +100,10 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 		return f.Invalid("max_tokens", "want 1 or more, found 0")
 	}
 	c.Want.TopLogprobs = top
+	c.Progress(progress, stream)
+	if err := c.Want.CheckBeams(stream); err != nil {
+		return err
+	}
 	w.Header().Set("X-System-Mode", c.Mode())
 	if stream {
 		s := &chatStream{conversation: c, out: server.NewEvents(w, r), logprobs: logprobs, includeUsage: includeUsage}
@@ -126,33 +135,57 @@ func (c *conversation) each(r *http.Request, do func(r *http.Request, i int) err
 	return sideBySide(r, c.Runs(), do)
 }
 
-// whole answers at the end.
-func (c *conversation) whole(w http.ResponseWriter, r *http.Request, logprobs bool) error {
-	results := make([]*systemgemma.Result, c.Want.N)
-	logs := make([][]pieces.Logprob, c.Want.N)
-	err := c.each(r, func(r *http.Request, i int) (err error) {
-		results[i], err = talk.Collect(c.Answer(r.Context(), i), func(e systemgemma.Event) {
+// all runs to their ends the answers that must be computed, and tells the log probabilities of each where they are wanted.
+func (c *conversation) all(r *http.Request, logprobs bool) ([]systemgemma.Result, [][]pieces.Logprob, error) {
+	if c.Want.Beams != nil {
+		results, err := c.Search(r.Context())
+		logs := make([][]pieces.Logprob, len(results))
+		for i := range results {
+			for k, id := range results[i].IDs {
+				if logprobs && !c.End[id] {
+					logs[i] = append(logs[i], logprobOf(c.Lease.Model, &systemgemma.Event{ID: id, Logprob: results[i].Logprobs[k]}))
+				}
+			}
+		}
+		return results, logs, err
+	}
+	results, logs := make([]systemgemma.Result, c.Runs()), make([][]pieces.Logprob, c.Runs())
+	err := c.each(r, func(r *http.Request, i int) error {
+		result, err := talk.Collect(c.Answer(r.Context(), i), func(e systemgemma.Event) {
 			if logprobs && e.ID >= 0 && !c.End[e.ID] {
 				logs[i] = append(logs[i], logprobOf(c.Lease.Model, &e))
 			}
 		})
+		if err == nil {
+			results[i] = *result
+		}
 		return err
 	})
+	return results, logs, err
+}
+
+// whole answers at the end.
+func (c *conversation) whole(w http.ResponseWriter, r *http.Request, logprobs bool) error {
+	results, logs, err := c.all(r, logprobs)
 	if err != nil {
 		return err
 	}
 	x := c.head("chat.completion")
 	x.Usage = &usage{}
-	for i := range results {
-		from := min(i, c.Runs()-1)
-		choice := c.choice(i, results[from])
+	x.Extension = c.Extend(&results[0], c.Mode())
+	n := c.Want.N
+	if c.Want.Beams != nil {
+		n, x.Extension.Scores = len(results), scores(results)
+	}
+	for i := range n {
+		from := min(i, len(results)-1) // without chance all are the same
+		choice := c.choice(i, &results[from])
 		if logprobs {
 			choice.Logprobs = &chatLogprobs{Content: append([]pieces.Logprob{}, logs[from]...)}
 		}
 		x.Choices = append(x.Choices, choice)
-		x.Usage.add(results[from], i == 0)
+		x.Usage.add(&results[from], i == 0)
 	}
-	x.Extension = c.Extend(results[0], c.Mode())
 	return server.Reply(w, http.StatusOK, x)
 }
 

@@ -67,6 +67,14 @@ func (s *chatStream) one(r *http.Request, i int) error {
 		if err != nil {
 			return err
 		}
+		if e.Progress != nil {
+			x := s.head("chat.completion.chunk")
+			x.Progress = pieces.ProgressOf(e.Progress, 0)
+			if err := s.out.Send(x); err != nil {
+				return err
+			}
+			continue
+		}
 		if s.logprobs && e.ID >= 0 && !s.End[e.ID] {
 			l := logprobOf(s.Lease.Model, &e)
 			for _, p := range places {

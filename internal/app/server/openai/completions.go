@@ -13,6 +13,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 )
@@ -25,6 +26,7 @@ type completion struct {
 	Model       string             `json:"model"`
 	Fingerprint string             `json:"system_fingerprint"`
 	Choices     []completionChoice `json:"choices"`
+	Progress    *pieces.Progress   `json:"prompt_progress,omitempty"`
 	Usage       *usage             `json:"usage,omitempty"`
 	Extension   *talk.Extension    `json:"systemgemma,omitempty"`
 }
@@ -74,6 +76,10 @@ func (d *dialect) completions(w http.ResponseWriter, r *http.Request) error {
 	if err := c.fields(f); err != nil {
 		return err
 	}
+	progress, _, err := f.Bool("return_progress")
+	if err != nil {
+		return err
+	}
 	raw, _ := f.Raw("prompt")
 	special, _, err := f.Bool("parse_special")
 	if err != nil {
@@ -89,6 +95,10 @@ func (d *dialect) completions(w http.ResponseWriter, r *http.Request) error {
 	if err := c.limits(stream); err != nil {
 		return err
 	}
+	if err := c.Want.CheckBeams(stream); err != nil {
+		return err
+	}
+	c.Progress(progress, stream)
 	server.Unknown(r, f)
 	if stream {
 		out := server.NewEvents(w, r)
@@ -191,6 +201,14 @@ func (c *completing) readPrompt(raw json.RawMessage, bos []int32, special bool) 
 	return p, nil
 }
 
+// sequences are those that a prompt may ask for.
+func (c *completing) sequences() int {
+	if c.Want.Beams != nil {
+		return c.Want.Beams.Beams
+	}
+	return max(c.Want.N, c.Want.BestOf)
+}
+
 // limits checks what goes together, and says how many tokens.
 func (c *completing) limits(stream bool) error {
 	switch {
@@ -198,8 +216,8 @@ func (c *completing) limits(stream bool) error {
 		return problem.Invalid("best_of", "want no stream beside it: the best is known at the end")
 	case stream && c.echo && c.logprobs != nil:
 		return problem.Invalid("echo", "want no stream beside echo and logprobs: a prompt's log probabilities are known at the end")
-	case len(c.prompts)*max(c.Want.N, c.Want.BestOf) > maxPrompts:
-		return problem.Invalid("n", "want at most %d answers to all prompts, found %d prompts and %d answers to each", maxPrompts, len(c.prompts), max(c.Want.N, c.Want.BestOf))
+	case len(c.prompts)*c.sequences() > maxPrompts:
+		return problem.Invalid("n", "want at most %d answers to all prompts, or beams, found %d prompts and %d to each", maxPrompts, len(c.prompts), c.sequences())
 	}
 	if !c.Want.MaxTokensGiven {
 		c.Want.MaxTokens = defaultMaxTokens
@@ -216,28 +234,43 @@ func (c *completing) limits(stream bool) error {
 	return nil
 }
 
-// whole answers at the end.
-func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
+// all runs to their ends the answers to each prompt that must be computed.
+func (c *completing) all(r *http.Request) ([][]systemgemma.Result, error) {
+	results := make([][]systemgemma.Result, len(c.prompts))
+	if c.Want.Beams != nil {
+		return results, sideBySide(r, len(results), func(r *http.Request, i int) (err error) {
+			results[i], err = c.Search(r.Context(), systemgemma.Prompt{IDs: c.prompts[i].ids})
+			return err
+		})
+	}
 	runs := c.Runs()
-	results := make([]systemgemma.Result, len(c.prompts)*runs)
-	err := sideBySide(r, len(results), func(r *http.Request, k int) error {
+	for i := range results {
+		results[i] = make([]systemgemma.Result, runs)
+	}
+	return results, sideBySide(r, len(results)*runs, func(r *http.Request, k int) error {
 		result, err := talk.Collect(c.generate(r, k), nil)
 		if err != nil {
 			return err
 		}
-		if results[k] = *result; c.drop {
-			results[k].IDs, results[k].Text = nil, ""
+		if c.drop {
+			result.IDs, result.Text = nil, ""
 		}
+		results[k/runs][k%runs] = *result
 		return nil
 	})
+}
+
+// whole answers at the end.
+func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
+	results, err := c.all(r)
 	if err != nil {
 		return err
 	}
 	x := c.head()
 	x.Usage = &usage{}
-	for i := range c.prompts {
-		mine := slices.Clip(results[i*runs : (i+1)*runs])
-		for len(mine) < max(c.Want.N, c.Want.BestOf) {
+	var ordered []float64
+	for i, mine := range results {
+		for c.Want.Beams == nil && len(mine) < c.sequences() {
 			mine = append(mine, mine[0]) // all are the same
 		}
 		for k := range mine {
@@ -246,11 +279,15 @@ func (c *completing) whole(w http.ResponseWriter, r *http.Request) error {
 		if c.Want.BestOf > c.Want.N {
 			slices.SortStableFunc(mine, func(a, b systemgemma.Result) int { return cmp.Compare(b.MeanLogprob(), a.MeanLogprob()) })
 		}
-		for k := range c.Want.N {
+		for k := range mine[:min(c.Want.N, len(mine))] {
 			x.Choices = append(x.Choices, c.choice(&c.prompts[i], &mine[k], len(x.Choices)))
 		}
+		if c.Want.Beams != nil {
+			ordered = append(ordered, scores(mine)...)
+		}
 	}
-	x.Extension = c.Extend(&results[0], "")
+	x.Extension = c.Extend(&results[0][0], "") // the best one, where they were sorted
+	x.Extension.Scores = ordered
 	return server.Reply(w, http.StatusOK, x)
 }
 
@@ -333,6 +370,14 @@ func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bo
 		for e, err := range c.generate(r, k) {
 			if err != nil {
 				return err
+			}
+			if e.Progress != nil {
+				a := c.head()
+				a.Progress = pieces.ProgressOf(e.Progress, first)
+				if err := out.Send(a); err != nil {
+					return err
+				}
+				continue
 			}
 			if e.Result != nil && c.drop {
 				e.Result.IDs = nil

@@ -131,6 +131,14 @@ func streamOptions(f *option.Fields) (stream, includeUsage bool, err error) {
 	return stream, includeUsage, err
 }
 
+// scores are those of the answers of a beam search.
+func scores(results []systemgemma.Result) (list []float64) {
+	for _, r := range results {
+		list = append(list, r.Score)
+	}
+	return list
+}
+
 // tokenizerInfo is what lm-evaluation-harness asks for before it uses this server's tokenizer. Only with --lm-eval-compat: see
 // completions.
 func (d *dialect) tokenizerInfo(w http.ResponseWriter, r *http.Request) error {

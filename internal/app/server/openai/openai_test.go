@@ -11,7 +11,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
+	"github.com/systemgemma/systemgemma/internal/app/server/access"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 	"github.com/systemgemma/systemgemma/internal/testkit/ask"
@@ -291,6 +293,158 @@ func TestEmbeddings(t *testing.T) {
 		w := ask.Post(s, "/v1/embeddings", body)
 		if want == "" && w.Code != 200 || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
 			t.Errorf("%s: %d %s, want %q", body, w.Code, w.Body, want)
+		}
+	}
+}
+// With return_progress a stream tells how far the prompt is before its first text, and is the same otherwise.
+func TestProgress(t *testing.T) {
+	s := newServer(t, server.Config{})
+	long := strings.Repeat("The sea is wide. ", 60)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"messages":[{"role":"user","content":"` + long + `"}],"max_tokens":4,"stream":true`,
+		"/v1/completions":      `{"prompt":["` + long + `","Hello ` + long + `"],"n":2,"temperature":1,"seed":4,"max_tokens":4,"stream":true`,
+	} {
+		type piece struct {
+			Choices  []map[string]any
+			Progress *pieces.Progress `json:"prompt_progress"`
+		}
+		list := events[piece](t, ask.Post(s, path, body+`,"return_progress":true}`))
+		last := map[int]pieces.Progress{}
+		texts := 0
+		for _, e := range list {
+			if p := e.Progress; p != nil {
+				if before, ok := last[p.Index]; e.Choices == nil || len(e.Choices) > 0 || p.Processed < p.Cache || ok && p.Processed <= before.Processed {
+					t.Errorf("%s: %+v after %+v", path, e, before)
+				}
+				last[p.Index] = *p
+			} else {
+				texts++
+			}
+		}
+		want := 1
+		if path == "/v1/completions" {
+			want = 2
+		}
+		for index, p := range last {
+			if p.Processed != p.Total || p.Total < 200 || index%2 != 0 {
+				t.Errorf("%s: answer %d: %+v", path, index, p)
+			}
+		}
+		if len(last) != want {
+			t.Errorf("%s: progress of %d prompts, want %d", path, len(last), want)
+		}
+		if plain := events[piece](t, ask.Post(s, path, body+`}`)); len(plain) != texts {
+			t.Errorf("%s: %d pieces without progress, %d beside it", path, len(plain), texts)
+		}
+	}
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,"return_progress":true}`))
+	if strings.Join(x.Extension.Ignored, " ") != "return_progress" {
+		t.Errorf("without a stream: ignored %v", x.Extension.Ignored)
+	}
+}
+
+// A beam search gives the library's answers as choices, the best first.
+func TestBeams(t *testing.T) {
+	s := newServer(t, server.Config{})
+	lease, err := s.Models().Acquire(context.Background(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	penalty := 2.0
+	messages := []systemgemma.Message{{Role: "system", Content: "Talk like a pirate."}, {Role: "user", Content: "What is the capital of France?"}}
+	rules := systemgemma.Sampling{Rules: systemgemma.RulesLlama}
+	o := systemgemma.GenerateOptions{MaxTokens: 9, Sampling: &rules}
+	beams := systemgemma.Beams{Beams: 4, Return: 3, LengthPenalty: &penalty, EarlyStopping: "never"}
+	want, err := lease.Model.ChatBeams(context.Background(), messages, &systemgemma.ChatOptions{GenerateOptions: o}, beams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const search = `"num_beams":4,"length_penalty":2,"early_stopping":"never","max_tokens":9`
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+`,`+search+`,"num_return_sequences":3,"logprobs":true}`))
+	if len(x.Choices) != 3 || len(x.Extension.Scores) != 3 || x.Usage.Completion != len(want[0].IDs)+len(want[1].IDs)+len(want[2].IDs) || x.Usage.Prompt != len(want[0].PromptIDs) {
+		t.Fatalf("%+v", x)
+	}
+	for i, c := range x.Choices {
+		if c.Index != i || *c.Message.Content != want[i].Text || x.Extension.Scores[i] != want[i].Score || *c.Finish != finish(&want[i]) {
+			t.Errorf("choice %d: %q, score %v; want %q, %v", i, *c.Message.Content, x.Extension.Scores[i], want[i].Text, want[i].Score)
+		}
+		for k, l := range c.Logprobs.Content {
+			if l.Logprob != pieces.Clamp(want[i].Logprobs[k]) {
+				t.Errorf("choice %d: log probabilities %+v, want %v", i, c.Logprobs.Content, want[i].Logprobs)
+			}
+		}
+	}
+	var ids [2][]int32
+	body := `"prompt":[`
+	for i, text := range []string{"The capital of France", "Once upon a time"} {
+		if ids[i], err = lease.Model.Tokenize("<bos>"+text, true); err != nil {
+			t.Fatal(err)
+		}
+		body += map[int]string{0: "", 1: ","}[i] + `"` + text + `"`
+	}
+	y := ask.JSON[completion](t, ask.Post(s, "/v1/completions", `{`+body+`],`+search+`,"n":2,"logprobs":0}`))
+	if len(y.Choices) != 4 || len(y.Extension.Scores) != 4 {
+		t.Fatalf("%+v", y)
+	}
+	for i := range ids {
+		beams.Return = 2
+		list, err := lease.Model.GenerateBeams(context.Background(), systemgemma.Prompt{IDs: ids[i]}, &o, beams)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range list {
+			if c := y.Choices[2*i+k]; c.Text != list[k].Text || c.Index != 2*i+k || *c.Logprobs.Logprobs[0] != pieces.Clamp(list[k].Logprobs[0]) {
+				t.Errorf("prompt %d, answer %d: %+v, want %q", i, k, c, list[k].Text)
+			}
+		}
+	}
+	for options, want := range map[string]string{
+		`"num_beams":4,"stream":true`: "num_beams: want no stream", `"num_beams":9`: "num_beams: want a whole number from 1 to 8", `"num_beams":2,"n":3`: "n: want at most num_beams = 2",
+		`"num_beams":2,"temperature":1`: "temperature: want none", `"num_beams":2,"do_sample":true`: "temperature: want none", `"length_penalty":2`: "length_penalty: want num_beams above 1",
+		`"early_stopping":true`: "early_stopping: want num_beams", `"num_beams":2,"early_stopping":"later"`: `early_stopping: want true, false or "never"`,
+		`"num_beams":2,"response_format":{"type":"json_object"}`: "want no response_format", `"num_beams":2,"mirostat":1`: "mirostat: want none", `"num_beams":2,"guidance_scale":2`: "want no guidance_scale",
+		`"num_beams":0`: "num_beams: want", `"num_beams":"x"`: "num_beams: want", `"use_beam_search":true`: "use_beam_search: not supported; want num_beams",
+	} {
+		for path, body := range map[string]string{"/v1/chat/completions": hello, "/v1/completions": `"prompt":"a"`} {
+			if w := ask.Post(s, path, `{`+body+`,`+options+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), strings.ReplaceAll(want, `"`, `\"`)) {
+				t.Errorf("%s %s: %d %s, want %s", path, options, w.Code, w.Body, want)
+			}
+		}
+	}
+	for path, body := range map[string]string{
+		"/v1/chat/completions": hello + `,"num_beams":2,"logprobs":true,"top_logprobs":2`, "/v1/completions": `"prompt":"a","num_beams":2,"echo":true,"logprobs":0`, "/v1/responses": `"input":"a","num_beams":2`,
+	} {
+		if w := ask.Post(s, path, `{`+body+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "num_beams: ") {
+			t.Errorf("%s %s: %d %s", path, body, w.Code, w.Body)
+		}
+	}
+	if w := ask.Post(s, "/v1/chat/completions", `{`+hello+`,"num_beams":1,"length_penalty":1,"early_stopping":false,"max_tokens":3}`); w.Code != http.StatusOK {
+		t.Errorf("one beam: %s", w.Body)
+	}
+}
+
+// With several API keys each has a cache of its own, unless it is to be shared.
+func TestKeysShareNoCache(t *testing.T) {
+	for _, share := range []bool{false, true} {
+		var keys access.Keys
+		for _, name := range []string{"alice", "bob"} {
+			if err := keys.Add(name, "secret-of-"+name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := newServer(t, server.Config{Keys: &keys, ShareCache: share})
+		cached := func(name string) (int, string) {
+			t.Helper()
+			w := ask.Do(s, http.MethodPost, "/v1/chat/completions", `{`+hello+`,"max_tokens":6}`, "Authorization", "Bearer secret-of-"+name)
+			x := ask.JSON[chatAnswer](t, w)
+			return x.Usage.PromptMore.Cached, *x.Choices[0].Message.Content
+		}
+		first, text := cached("alice")
+		again, same := cached("alice")
+		other, othersText := cached("bob")
+		if first != 0 || again == 0 || share != (other > 0) || text != same || text != othersText {
+			t.Errorf("share %t: alice had %d, then %d tokens cached, bob %d; %q, %q, %q", share, first, again, other, text, same, othersText)
 		}
 	}
 }

@@ -171,6 +171,9 @@ func (d *dialect) respond(r *http.Request, f *option.Fields) (*responding, error
 
 // settle completes the options, and what the answer says of them.
 func (c *responding) settle(format *systemgemma.Format, top int) error {
+	if c.Want.Beams != nil {
+		return problem.Unsupported("num_beams", "not supported here; /v1/chat/completions has beam search")
+	}
 	if c.Want.N != 1 || c.Want.BestOf > 1 {
 		return problem.Invalid("n", "want 1: a response is one answer")
 	}

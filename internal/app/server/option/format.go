@@ -213,8 +213,8 @@ var refused = []struct {
 	harmless []string // values, as JSON
 	instead  string
 }{
-	{"num_beams", []string{"1"}, ""}, {"negative_prompt_ids", []string{"[]"}, "negative_prompt"}, {"use_beam_search", []string{"false"}, ""}, {"num_beam_groups", []string{"1"}, ""}, {"diversity_penalty", []string{"0", "0.0"}, ""},
-	{"length_penalty", []string{"1", "1.0"}, ""}, {"early_stopping", []string{"false"}, ""}, {"penalty_alpha", []string{"0", "0.0"}, ""}, {"dola_layers", nil, ""},
+	{"negative_prompt_ids", []string{"[]"}, "negative_prompt"}, {"use_beam_search", []string{"false"}, "num_beams"}, {"num_beam_groups", []string{"1"}, ""}, {"diversity_penalty", []string{"0", "0.0"}, ""},
+	{"penalty_alpha", []string{"0", "0.0"}, ""}, {"dola_layers", nil, ""},
 	{"watermark", []string{"false"}, "systemgemma run --watermark-keys"}, {"watermarking_config", nil, "systemgemma run --watermark-keys"},
 	{"eos_token_id", nil, "stop_token_ids"}, {"bad_words_ids", []string{"[]"}, "bad_words, suppress_tokens or logit_bias"},
 	{"renormalize_logits", []string{"false", "true"}, ""}, {"remove_invalid_values", []string{"false", "true"}, ""}, {"top_a", []string{"0", "0.0"}, ""},

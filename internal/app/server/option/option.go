@@ -20,6 +20,7 @@ import (
 // Limits bound what requests may ask for.
 type Limits struct {
 	N       int // answers to one prompt
+	Beams   int // of a beam search; below 2: there is none
 	Context int // tokens of the model
 }
 
@@ -40,8 +41,9 @@ var (
 type Answer struct {
 	systemgemma.GenerateOptions // Sampling is never nil
 	N                           int
-	BestOf                      int  // 0: N
-	MaxTokensGiven              bool // MaxTokens was given, perhaps as 0
+	BestOf                      int                // 0: N
+	Beams                       *systemgemma.Beams // nil: no beam search; Check sets its Return
+	MaxTokensGiven              bool               // MaxTokens was given, perhaps as 0
 
 	SystemMode          string
 	System              *string                   // instead of the system messages; nil: as they are
@@ -49,6 +51,8 @@ type Answer struct {
 	AddGenerationPrompt *bool
 	ContinueFinal       *bool
 	LoRA                map[int]float32 // strengths of the model's adapters by id; nil: as they are set
+
+	drawn bool // a temperature above 0 was asked for
 
 	// Ignored are hints that change nothing here, as they are named.
 	Ignored []string
@@ -102,6 +106,11 @@ func From(defaults systemgemma.GenerateOptions) *Answer {
 // Check reports what contradicts, when everything has been read.
 func (a *Answer) Check() error {
 	s := a.Sampling
+	if a.Beams != nil {
+		if err := a.checkBeams(); err != nil {
+			return err
+		}
+	}
 	if a.BestOf != 0 && a.BestOf < a.N {
 		return problem.Invalid("best_of", "want at least n = %d, found %d", a.N, a.BestOf)
 	}

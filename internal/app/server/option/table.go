@@ -34,14 +34,16 @@ var table = []row{
 		r.s.Rules = systemgemma.SamplingRules(text)
 		return err
 	}},
-	{[]string{"temperature"}, number(0, 100, func(r *reader, x float64) { r.s.Temperature = x })},
+	{[]string{"temperature"}, number(0, 100, func(r *reader, x float64) { r.s.Temperature, r.a.drawn = x, x > 0 })},
 	{[]string{"do_sample"}, func(r *reader, name string) error { // after temperature
 		sample, _, err := r.Bool(name)
 		switch {
 		case err == nil && !sample:
-			r.s.Temperature = 0
+			r.s.Temperature, r.a.drawn = 0, false
 		case err == nil && r.s.Temperature == 0:
-			r.s.Temperature = 1
+			r.s.Temperature, r.a.drawn = 1, true
+		case err == nil:
+			r.a.drawn = true
 		}
 		return err
 	}},
@@ -123,6 +125,9 @@ var table = []row{
 		r.a.N, _, err = r.Int(name, 1, max(1, r.limits.N))
 		return err
 	}},
+	{[]string{"num_beams"}, numBeams},
+	{[]string{"length_penalty"}, lengthPenalty},
+	{[]string{"early_stopping"}, earlyStopping},
 	{[]string{"best_of"}, func(r *reader, name string) (err error) {
 		r.a.BestOf, _, err = r.Int(name, 1, max(1, r.limits.N))
 		return err

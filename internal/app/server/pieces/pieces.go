@@ -1,4 +1,4 @@
-// Package pieces owns how single tokens and their log probabilities are told in JSON, whatever the dialect.
+// Package pieces owns how single tokens, their log probabilities and the progress of prompts are told in JSON, whatever the dialect.
 //
 // It must not know requests, nor a dialect's names.
 package pieces

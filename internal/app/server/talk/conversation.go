@@ -66,15 +66,32 @@ func (c *Conversation) generation() bool {
 	return c.Want.AddGenerationPrompt == nil || *c.Want.AddGenerationPrompt
 }
 
+// options are those of answer i.
+func (c *Conversation) options(i int) *systemgemma.ChatOptions {
+	return &systemgemma.ChatOptions{GenerateOptions: c.Options(i), SystemMode: c.Want.SystemMode, Context: c.Want.Context}
+}
+
 // Answer begins answer i.
 func (c *Conversation) Answer(ctx context.Context, i int) hosted.Events {
-	o := systemgemma.ChatOptions{GenerateOptions: c.Options(i), SystemMode: c.Want.SystemMode, Context: c.Want.Context}
+	o := c.options(i)
 	if c.generation() {
-		return c.Lease.Chat(ctx, c.Messages, &o)
+		return c.Lease.Chat(ctx, c.Messages, o)
 	}
 	x, err := c.render(false)
 	if err != nil {
 		return func(yield func(systemgemma.Event, error) bool) { yield(systemgemma.Event{ID: -1}, err) }
 	}
 	return c.Lease.Generate(ctx, systemgemma.Prompt{IDs: x.IDs}, &o.GenerateOptions)
+}
+
+// Search answers by the beam search that is wanted: at least one answer, the best one first.
+func (c *Conversation) Search(ctx context.Context) ([]systemgemma.Result, error) {
+	if c.generation() {
+		return c.Lease.ChatBeams(ctx, c.Messages, c.options(0), *c.Want.Beams)
+	}
+	x, err := c.render(false)
+	if err != nil {
+		return nil, err
+	}
+	return c.Request.Search(ctx, systemgemma.Prompt{IDs: x.IDs})
 }

@@ -46,13 +46,13 @@ func Open(ctx context.Context, models *hosted.Set, f *option.Fields, d option.Di
 	return q, nil
 }
 
-// Read takes all options, from the members of a request and of the objects that it has for them. maxN is how many answers it may want.
+// Read takes all options, from the members of a request and of the objects that it has for them. maxN is how many answers, or beams, it may want.
 func (q *Request) Read(d option.Dialect, maxN int, from ...*option.Fields) error {
 	for _, f := range from {
 		if f == nil {
 			continue
 		}
-		if err := q.Want.Read(f, d, option.Limits{N: maxN, Context: q.Lease.Model.ContextLength()}); err != nil {
+		if err := q.Want.Read(f, d, option.Limits{N: maxN, Beams: maxN, Context: q.Lease.Model.ContextLength()}); err != nil {
 			return err
 		}
 	}
@@ -80,9 +80,10 @@ func drawSeed() uint64 {
 	return binary.LittleEndian.Uint64(b[:])&(1<<48-1) | 1<<48 // not 0, which is none
 }
 
-// Options are those of answer i.
+// Options are those of answer i. Progress is told by the first one: all have one prompt.
 func (q *Request) Options(i int) systemgemma.GenerateOptions {
 	o, s := q.Want.GenerateOptions, *q.Want.Sampling
+	o.Progress = o.Progress && i == 0
 	if o.Sampling = &s; s.Seed != 0 {
 		s.Seed += uint64(i)
 	}
@@ -97,6 +98,19 @@ func (q *Request) Runs() int {
 	return max(q.Want.N, q.Want.BestOf)
 }
 
+// Progress asks for the progress of prompts if wanted: only a stream can tell it.
+func (q *Request) Progress(wanted, stream bool) {
+	if q.Want.Progress = wanted && stream; wanted && !stream {
+		q.Want.Ignored = append(q.Want.Ignored, "return_progress")
+	}
+}
+
+// Search continues a prompt by the beam search that is wanted: at least one answer, the best one first.
+func (q *Request) Search(ctx context.Context, p systemgemma.Prompt) ([]systemgemma.Result, error) {
+	o := q.Options(0)
+	return q.Lease.GenerateBeams(ctx, p, &o, *q.Want.Beams)
+}
+
 // Mode is the system mode of an answer.
 func (q *Request) Mode() string {
 	if m := q.Want.SystemMode; m != "" && m != "auto" {
@@ -107,14 +121,15 @@ func (q *Request) Mode() string {
 
 // Extension is what an answer tells beyond the form of a dialect, in its member systemgemma.
 type Extension struct {
-	SystemMode      string   `json:"system_mode,omitempty"`
-	Seed            uint64   `json:"seed,omitempty"` // that sampling used
-	Ignored         []string `json:"ignored,omitempty"`
-	Warnings        []string `json:"warnings,omitempty"`
-	DroppedMessages int      `json:"dropped_messages,omitempty"`
-	Cut             bool     `json:"cut,omitempty"`       // the answer lacks a part of its format
-	StopText        string   `json:"stop_text,omitempty"` // that ended the answer
-	Timings         *Timings `json:"timings,omitempty"`
+	SystemMode      string    `json:"system_mode,omitempty"`
+	Seed            uint64    `json:"seed,omitempty"` // that sampling used
+	Ignored         []string  `json:"ignored,omitempty"`
+	Warnings        []string  `json:"warnings,omitempty"`
+	DroppedMessages int       `json:"dropped_messages,omitempty"`
+	Cut             bool      `json:"cut,omitempty"`       // the answer lacks a part of its format
+	StopText        string    `json:"stop_text,omitempty"` // that ended the answer
+	Scores          []float64 `json:"scores,omitempty"`    // of the answers of a beam search, which order them
+	Timings         *Timings  `json:"timings,omitempty"`
 }
 
 // Timings are in milliseconds, as llama.cpp names them.
