@@ -83,7 +83,7 @@ func TestReadingAndFailing(t *testing.T) {
 	p := open(t, s.URL, desktop)
 	p.write("Message", "long")
 	p.press("Send")
-	p.until(`/Reading the prompt: \d+ %/.test(document.querySelector(".reading").textContent) && document.querySelector(".reading progress").value > 0`)
+	p.until(`/Reading the prompt: \d+ % · \d+ of 50 tokens/.test(document.querySelector(".reading").textContent) && document.querySelector(".reading progress").value > 0`)
 	s.CloseClientConnections()
 	p.until(`document.querySelector(".message .error")`)
 	s.mu.Lock()

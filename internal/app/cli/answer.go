@@ -88,6 +88,10 @@ func (a *answer) stream(env *Env, events iter.Seq2[systemgemma.Event, error]) (r
 	last := "\n"
 	for e, eventErr := range events {
 		result, err = e.Result, eventErr
+		if p := e.Progress; p != nil {
+			status.Set("reading the prompt: %d of %d tokens", p.Done, p.Total)
+			continue
+		}
 		if a.command.Explain > 0 {
 			if shown = a.explain(env, e); shown != nil {
 				return result, err, shown

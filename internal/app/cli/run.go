@@ -301,10 +301,12 @@ func (c *runCmd) bare(r request) systemgemma.Prompt {
 
 // events starts the answer.
 func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) iter.Seq2[systemgemma.Event, error] {
+	o := c.options(m, r)
+	o.Progress = true
 	if c.IDs != nil || c.Raw {
-		return m.Generate(ctx, c.bare(r), c.options(m, r))
+		return m.Generate(ctx, c.bare(r), o)
 	}
-	return m.Chat(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *c.options(m, r)})
+	return m.Chat(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *o})
 }
 
 // results are n answers.
@@ -339,7 +341,7 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 	if env.StdinTTY && env.screen != nil && !c.Plain && env.Getenv("TERM") != "dumb" {
 		return chat.Screen(ctx, s, env.Stdin, env.screen, env.Environ, stop)
 	}
-	return chat.Plain(ctx, s, chat.Streams{In: env.Stdin, Out: env.Stdout, Err: env.Stderr, Prompt: env.StdinTTY, Interrupts: stop})
+	return chat.Plain(ctx, s, chat.Streams{In: env.Stdin, Out: env.Stdout, Err: env.Stderr, Status: env.status, Prompt: env.StdinTTY, Interrupts: stop})
 }
 
 // warn tells warnings on stderr.

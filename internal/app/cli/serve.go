@@ -41,6 +41,7 @@ type serveCmd struct {
 
 	listenFlags
 	limitFlags
+	ShareCache   bool   `group:"Server" help:"With several API keys: let requests of one key start from what prompts of another left computed. Faster where all have one long system prompt, but the time that a prompt takes then tells whether another key's began alike."`
 	LMEvalCompat bool   `name:"lm-eval-compat" group:"Server" help:"Serve /tokenizer_info, and give prompts of /v1/completions the <bos> that lm-evaluation-harness leaves out when it uses this server's tokenizer; no answer shows it."`
 	LogFormat    string `enum:"text,json" default:"text" placeholder:"FORMAT" group:"Output" help:"Form of the log on stderr: text or json. It never tells prompts, answers or keys."`
 	Verbose      bool   `short:"v" group:"Output" help:"Log refused requests too, and why; and files of the page."`
@@ -66,7 +67,7 @@ type limitFlags struct {
 	QueueWait   time.Duration `default:"5m" placeholder:"TIME" group:"Limits" help:"Longest time that a request waits."`
 	KeyParallel int           `placeholder:"N" group:"Limits" help:"Requests of one API key that work at a time. 0: no limit of its own."`
 	KeyRate     float64       `placeholder:"N" group:"Limits" help:"Requests of one API key in a minute; more are answered 429. 0: no limit."`
-	MaxN        int           `default:"8" placeholder:"N" group:"Limits" help:"Most answers to one prompt (n, best_of)."`
+	MaxN        int           `default:"8" placeholder:"N" group:"Limits" help:"Most answers to one prompt (n, best_of), and beams of a search (num_beams)."`
 	MaxBody     string        `default:"4MiB" placeholder:"SIZE" group:"Limits" help:"Longest body of a request."`
 	Grace       time.Duration `default:"30s" placeholder:"TIME" group:"Limits" help:"When the server is to end (Ctrl-C, SIGTERM), running answers have TIME to end. A second Ctrl-C ends at once."`
 }
@@ -259,13 +260,17 @@ func (c *serveCmd) server(env *Env, set *hosted.Set, keys *access.Keys) (*server
 		return nil, usagef("--max-n: want 1 to 128, found %d", c.MaxN)
 	case c.Grace < 0:
 		return nil, usagef("--grace: want 0 or more, found %v", c.Grace)
+	case c.PromptCache != "" && keys.Several() && !c.ShareCache:
+		return nil, usagef("--prompt-cache: want --share-cache beside it when there are several API keys: its files are one for all")
+	case c.ShareCache && !keys.Several():
+		return nil, usagef("--share-cache: want several API keys beside it; requests of one key, or of none, share anyway")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return nil, usagef("--tls-cert: want --tls-key beside it, and the other way round")
 	}
 	cfg := server.Config{
 		Keys: keys, Policy: access.Policy{Hosts: c.AllowHost, Origins: c.AllowOrigin},
 		Gate: gate.Options{Parallel: c.Parallel, Queue: c.Queue, Wait: c.QueueWait, PerKey: c.KeyParallel, Rate: c.KeyRate},
-		MaxN: c.MaxN, Grace: max(c.Grace, time.Nanosecond), Compat: c.LMEvalCompat, NoMetrics: c.MetricsListen != "", Log: c.log(env),
+		MaxN: c.MaxN, Grace: max(c.Grace, time.Nanosecond), Compat: c.LMEvalCompat, ShareCache: c.ShareCache, NoMetrics: c.MetricsListen != "", Log: c.log(env),
 	}
 	v := newVersionReport(env.Build)
 	cfg.Version = server.Version{Version: v.Version, Revision: v.Revision, Go: v.Go, OS: v.OS, Arch: v.Arch}

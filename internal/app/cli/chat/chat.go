@@ -87,7 +87,7 @@ func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error
 		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
 		SystemMode:      string(s.settings.SystemMode),
 	}
-	o.Adapters, o.Format = s.adapters, s.format
+	o.Adapters, o.Format, o.Progress = s.adapters, s.format, true
 	if s.newSeed {
 		o.Sampling.Seed = 0
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 )
 
 // maxInput bounds one input in plain mode, in bytes.
@@ -19,6 +20,7 @@ type Streams struct {
 	In         io.Reader
 	Out        io.Writer       // answers and what commands show
 	Err        io.Writer       // prompts, notes and errors
+	Status     io.Writer       // a terminal that shows how far a long prompt is read; nil: none
 	Prompt     bool            // a person types: show prompts, and let an interrupt stop the answer only
 	Interrupts <-chan struct{} // one for each Ctrl-C
 }
@@ -150,12 +152,19 @@ func (p *plain) answer(ctx context.Context) error {
 }
 
 func (p *plain) stream(ctx context.Context) (result *systemgemma.Result, err, writeErr error) {
+	status := terminal.StartStatus(p.Status, "reading the prompt")
+	defer status.Stop()
 	last := "\n"
 	for e, eventErr := range p.session.Answer(ctx) {
 		result, err = e.Result, eventErr
+		if e.Progress != nil {
+			status.Set("%s", reading(e.Progress))
+			continue
+		}
 		if e.Text == "" {
 			continue
 		}
+		status.Stop()
 		last = e.Text
 		if _, writeErr = io.WriteString(p.Out, e.Text); writeErr != nil {
 			return result, err, writeErr

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textarea"
@@ -60,6 +61,7 @@ type screen struct {
 	tail    string   // what the answer's last, unfinished row shows
 	prints  printer
 	hint    string
+	reading bool // the hint tells how far the prompt is
 	armed   bool // one more Ctrl-C quits
 	leaving bool
 	width   int
@@ -221,12 +223,17 @@ func (m *screen) event(e eventMsg) tea.Cmd {
 	if m.running == nil || m.leaving {
 		return nil
 	}
+	if p := e.progress; p != nil && p.Took >= time.Second { // shorter ones need no telling
+		m.hint, m.reading = reading(p)+"; "+hintBusy, true
+	} else if p == nil && m.reading {
+		m.hint, m.reading = hintBusy, false
+	}
 	full, rest := cutRows(m.tail+display(e.text), m.width)
 	m.tail = rest
 	if !e.last {
 		return tea.Batch(m.prints.add(full...), m.running.next())
 	}
-	m.running, m.tail, m.hint = nil, "", ""
+	m.running, m.tail, m.hint, m.reading = nil, "", "", false
 	if rest != "" {
 		full = append(full, rest)
 	}

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strings"
 
@@ -11,10 +12,11 @@ import (
 
 // eventMsg is what an answer has said since the last one.
 type eventMsg struct {
-	text   string
-	last   bool
-	result *systemgemma.Result
-	err    error
+	text     string
+	progress *systemgemma.PromptProgress // of the prompt, before any text
+	last     bool
+	result   *systemgemma.Result
+	err      error
 }
 
 // running is an answer on its way.
@@ -43,7 +45,7 @@ func (r *running) read(answer iter.Seq2[systemgemma.Event, error]) {
 			last.text, last.result, last.err = e.Text, e.Result, err
 			continue
 		}
-		if !r.send(eventMsg{text: e.Text}) {
+		if !r.send(eventMsg{text: e.Text, progress: e.Progress}) {
 			return
 		}
 	}
@@ -112,4 +114,9 @@ func (p *printer) printed() tea.Cmd {
 		text = " " // Println prints no empty line
 	}
 	return tea.Sequence(tea.Println(text), func() tea.Msg { return printedMsg{} })
+}
+
+// reading says how far a prompt is read.
+func reading(p *systemgemma.PromptProgress) string {
+	return fmt.Sprintf("reading the prompt: %d of %d tokens", p.Done, p.Total)
 }

@@ -36,8 +36,9 @@ export function message(conversation, lane, node) {
 function reading(live) {
   const p = live.progress;
   const share = p?.total ? Math.round((100 * p.done) / p.total) : 0;
+  const count = p?.total ? `${p.done.toLocaleString("en")} of ${p.total.toLocaleString("en")} tokens` : "";
   const waited = Math.floor((performance.now() - live.start) / 1000);
-  return h("div.reading", null, h("span", null, (share ? `Reading the prompt: ${share} %` : "Reading the prompt…") + (waited ? ` ${waited} s` : "")), h("progress", share ? { value: String(share), max: 100, "aria-label": "Prompt read" } : { "aria-label": "Prompt read" }));
+  return h("div.reading", null, h("span", null, ["Reading the prompt" + (count ? `: ${share} %` : "…"), count, waited && `${waited} s`].filter(Boolean).join(" · ")), h("progress", share ? { value: String(share), max: 100, "aria-label": "Prompt read" } : { "aria-label": "Prompt read" }));
 }
 
 function failure(conversation, lane, node) {
