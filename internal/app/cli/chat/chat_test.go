@@ -107,7 +107,7 @@ func TestOptionsReachTheModel(t *testing.T) {
 	s := New(f, Config{Options: Options{TopK: &seven, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true}, SystemMode: "turn"})
 	say(t, s, "hi")
 	want := &systemgemma.ChatOptions{
-		GenerateOptions: systemgemma.GenerateOptions{Sampling: &systemgemma.Sampling{Temperature: 0.5, TopK: 7}, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true},
+		GenerateOptions: systemgemma.GenerateOptions{Sampling: &systemgemma.Sampling{Temperature: 0.5, TopK: 7}, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true, Progress: true},
 		SystemMode:      "turn",
 	}
 	if diff := cmp.Diff(want, f.options[0]); diff != "" {
