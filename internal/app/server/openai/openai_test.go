@@ -296,6 +296,7 @@ func TestEmbeddings(t *testing.T) {
 		}
 	}
 }
+
 // With return_progress a stream tells how far the prompt is before its first text, and is the same otherwise.
 func TestProgress(t *testing.T) {
 	s := newServer(t, server.Config{})
