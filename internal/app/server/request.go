@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/systemgemma/systemgemma"
@@ -304,15 +306,31 @@ func Reply(w http.ResponseWriter, status int, x any) error {
 	return gone(err)
 }
 
+// encoder writes JSON into a buffer that serves again: a stream has a piece for every token.
+type encoder struct {
+	buf  bytes.Buffer
+	json *json.Encoder
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.json = json.NewEncoder(&e.buf)
+	e.json.SetEscapeHTML(false)
+	return e
+}}
+
 // Marshal is x as JSON. Letters such as < stay as they are: this is no HTML.
 func Marshal(x any) ([]byte, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(x); err != nil {
+	e, _ := encoders.Get().(*encoder) // nothing else is there
+	e.buf.Reset()
+	if err := e.json.Encode(x); err != nil {
 		return nil, err
 	}
-	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+	body := bytes.Clone(bytes.TrimSuffix(e.buf.Bytes(), []byte("\n")))
+	if e.buf.Cap() <= 64<<10 { // long ones are few
+		encoders.Put(e)
+	}
+	return body, nil
 }
 
 // gone is the error of a write that the client did not take.
