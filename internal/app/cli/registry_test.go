@@ -38,6 +38,8 @@ func startTestRegistry(e *testscript.Env, gguf []byte) {
 	g := &testRegistry{
 		dir: e.WorkDir, blobs: map[string][]byte{}, manifests: map[string][]byte{}, uploads: map[string][]byte{}, lfs: map[string][]byte{}, repos: map[string]bool{},
 	}
+	g.mu.Lock() // nobody is answered before all is there
+	defer g.mu.Unlock()
 	g.Server = httptest.NewServer(g)
 	e.Defer(g.Close)
 	e.Setenv("REGISTRY", strings.TrimPrefix(g.URL, "http://"))
