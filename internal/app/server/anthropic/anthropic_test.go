@@ -345,6 +345,9 @@ func TestPings(t *testing.T) {
 		}
 		w := ask.Post(s, path, `{`+hello+`,"stream":true}`)
 		list := ask.Events(t, w)
+		for list[len(list)-1].Name == "ping" { // one may come between the end and the closing of the stream
+			list = list[:len(list)-1]
+		}
 		assemble(t, list)
 		pings = strings.Count(w.Body.String(), "event: ping\ndata: {\"type\":\"ping\"}\n\n")
 	}
