@@ -83,18 +83,17 @@ func (c *createCmd) Run(ctx context.Context, env *Env) error {
 				return err
 			}
 		}
-		if err := store.PutSettings(ctx, to, *settings); err != nil {
+		return store.Make(ctx, to, *settings, func() error {
+			if !convert {
+				return models.Place(ctx, from.path, to)
+			}
+			p := newConvertProgress(env, f.From)
+			defer p.status.Stop()
+			_, err := systemgemma.Convert(ctx, from.path, &systemgemma.ConvertOptions{
+				Output: to, Types: []string{typ}, Progress: p.tell, Warn: func(text string) { _ = warn(env, []string{text}) },
+			})
 			return err
-		}
-		if !convert {
-			return models.Place(ctx, from.path, to)
-		}
-		p := newConvertProgress(env, f.From)
-		defer p.status.Stop()
-		_, err := systemgemma.Convert(ctx, from.path, &systemgemma.ConvertOptions{
-			Output: to, Types: []string{typ}, Progress: p.tell, Warn: func(text string) { _ = warn(env, []string{text}) },
 		})
-		return err
 	})
 	if err != nil {
 		return fmt.Errorf("create: %w", err)

@@ -172,6 +172,24 @@ func (s Store) PutSettings(ctx context.Context, model string, x Settings) error 
 	})
 }
 
+// Make makes a model that carries x, by a function that puts it under its name: never is a model of that name there without what it carries,
+// and where making fails nothing is left that another model could take for its own.
+func (s Store) Make(ctx context.Context, model string, x Settings, place func() error) error {
+	err := s.PutSettings(ctx, model, x)
+	if err == nil {
+		err = place()
+	}
+	if err == nil {
+		return nil
+	}
+	if _, there := os.Lstat(model); errors.Is(there, fs.ErrNotExist) {
+		if left := s.removeSettings(model); left != nil {
+			return errors.Join(err, left)
+		}
+	}
+	return err
+}
+
 // copyAdapter copies a file, or the files of a folder; a file keeps its kind in its name.
 func copyAdapter(ctx context.Context, from string, to *string) error {
 	info, err := os.Stat(from)

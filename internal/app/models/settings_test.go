@@ -2,6 +2,8 @@ package models
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -169,5 +171,35 @@ func TestChange(t *testing.T) {
 	}
 	if err := s.Change(&modelfile.File{Template: "{{ .Nothing }}"}); err == nil {
 		t.Error("a template that is none of ours is taken")
+	}
+}
+
+// What a model carries is gone when making it fails, and stays where one of its name is there already.
+func TestMakeFails(t *testing.T) {
+	s := Store{Home: t.TempDir()}
+	model := s.Path("owner/name", "name.gguf")
+	failed := errors.New("no room")
+	make := func(err error) error {
+		return s.Make(t.Context(), model, Settings{System: "Talk like a pirate."}, func() error {
+			if _, there := os.Stat(settingsPath(model)); there != nil {
+				t.Errorf("a model is made before what it carries: %v", there)
+			}
+			return err
+		})
+	}
+	if err := make(failed); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(settingsPath(model)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the settings of a model that was not made: %v", err)
+	}
+	if err := os.WriteFile(model, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := make(failed); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(settingsPath(model)); err != nil {
+		t.Errorf("the settings of a model that is there: %v", err)
 	}
 }

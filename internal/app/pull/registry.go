@@ -239,17 +239,16 @@ func (p *RegistryPuller) make(ctx context.Context, x *RegistryPlan, r *Result) e
 		return fmt.Errorf("what %s gave is no model that can be run: %w", x.Registry, err)
 	}
 	p.stage(StageWrite)
-	if err := p.Store.PutSettings(ctx, x.Target, x.Settings); err != nil {
-		return err
-	}
-	if p.converts() {
+	err := p.Store.Make(ctx, x.Target, x.Settings, func() error {
+		if !p.converts() {
+			return models.Place(ctx, weights, x.Target)
+		}
 		_, err := systemgemma.Convert(ctx, weights, &systemgemma.ConvertOptions{
 			Output: x.Target, Types: []string{p.Type}, Name: x.Name, Threads: p.Threads, Progress: p.Progress, Warn: p.Notice,
 		})
-		if err != nil {
-			return err
-		}
-	} else if err := models.Place(ctx, weights, x.Target); err != nil {
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	o := models.Origin{Source: models.OllamaOrigin(p.Client.Name), Hub: x.Registry, Revision: p.Client.Name.Tag, Made: time.Now().UTC().Truncate(time.Second)}

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -188,61 +187,14 @@ func BenchmarkNumbersFirstToken(b *testing.B) {
 	b.ReportMetric(two.Median-one.Median, "ms-added")
 }
 
-// clientVariable makes a client of the test program: the address that it asks.
-const clientVariable = "SYSTEMGEMMA_NUMBERS_CLIENT"
-
-// TestNumbersClient is the other side of BenchmarkNumbersTokenCPU, in a process of its own, so that its work is not counted: it posts what
-// follows a number on a line of stdin, as often at a time, and answers with the number of events that came.
-func TestNumbersClient(t *testing.T) {
-	url := os.Getenv(clientVariable)
-	if url == "" {
-		t.Skip("started by BenchmarkNumbersTokenCPU only")
-	}
-	client := http.Client{Transport: &http.Transport{ReadBufferSize: 1 << 20}}
-	defer client.CloseIdleConnections()
-	ask := func(body string) (events int) {
-		answer, err := client.Post(url, "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Error(err)
-			return 0
-		}
-		var text []byte
-		for part := make([]byte, 1<<20); err == nil; {
-			time.Sleep(20 * time.Millisecond)
-			var n int
-			n, err = answer.Body.Read(part)
-			text = append(text, part[:n]...)
-		}
-		_ = answer.Body.Close()
-		if err != io.EOF || answer.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s: %v", answer.Status, text, err)
-		}
-		return bytes.Count(text, []byte("data: {"))
-	}
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		count, body, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.Atoi(count)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var all sync.WaitGroup
-		var events atomic.Int64
-		for range n {
-			all.Go(func() { events.Add(int64(ask(body))) })
-		}
-		all.Wait()
-		fmt.Println("events", events.Load())
-	}
-}
-
-// otherClient starts TestNumbersClient. ask gives it a body, to be posted n times at once, and waits for the number of events.
+// otherClient starts numbersClient (TestMain does, by the variable). ask gives it a body, to be posted n times at once, and waits for the number of events.
 func otherClient(b *testing.B, url string) (ask func(n int, body []byte) int) {
 	b.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(program, "-test.run=^TestNumbersClient$")
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), clientVariable+"="+url)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -225,13 +225,12 @@ func (c *creation) make(ctx context.Context) error {
 		if _, err := os.Lstat(to); err == nil {
 			return models.ErrExists // before its settings are replaced
 		}
-		if err := store.PutSettings(ctx, to, *c.carried); err != nil {
-			return err
-		}
-		if !c.convert {
-			return models.Place(ctx, c.source, to)
-		}
-		return c.transform(ctx, to)
+		return store.Make(ctx, to, *c.carried, func() error {
+			if !c.convert {
+				return models.Place(ctx, c.source, to)
+			}
+			return c.transform(ctx, to)
+		})
 	})
 	if err != nil {
 		return err
