@@ -76,6 +76,7 @@ func (s Store) Prune(ctx context.Context, left []Leftover) (removed []Leftover, 
 			err = errors.Join(err, removeErr)
 		}
 	}
-	_, forgetErr := Verified{s}.Prune()
-	return removed, busy, errors.Join(err, forgetErr)
+	_, checkedErr := s.forgetGone("verified")
+	_, factsErr := s.forgetGone("facts")
+	return removed, busy, errors.Join(err, checkedErr, factsErr)
 }

@@ -133,7 +133,7 @@ func (s Store) ForgetTune(path string) bool { return os.Remove(s.tunePath(path))
 // forget removes what is remembered of a model's file.
 func (s Store) forget(path string) {
 	k := key(s.Home, path)
-	_, _ = os.Remove(s.state("used", k)), os.Remove(s.state("origins", k+".json"))
+	_, _, _ = os.Remove(s.state("used", k)), os.Remove(s.state("origins", k+".json")), os.Remove(s.factsPath(path))
 	s.ForgetTune(path)
 }
 
@@ -194,8 +194,11 @@ func (v Verified) Add(path string, size int64, changed time.Time) {
 }
 
 // Prune forgets checked files that are gone, and returns how many.
-func (v Verified) Prune() (n int, err error) {
-	files, err := filepath.Glob(filepath.Join(escapeGlob(v.Store.state("verified")), "*.json"))
+func (v Verified) Prune() (n int, err error) { return v.Store.forgetGone("verified") }
+
+// forgetGone removes the records of a folder of the state that are of files that are gone or have another size, and returns how many.
+func (s Store) forgetGone(folder string) (n int, err error) {
+	files, err := filepath.Glob(filepath.Join(escapeGlob(s.state(folder)), "*.json"))
 	for _, f := range files {
 		var x verified
 		if readState(f, &x) {

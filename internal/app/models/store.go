@@ -28,7 +28,7 @@ const System = "/var/lib/systemgemma"
 // Store is the models of this machine: those of Home, which this user may change, and those of Others, which are only read.
 //
 //	models/OWNER/NAME/NAME-PLATFORM-TYPE-COMMIT8.gguf   the models; local-DATE stands for a commit where there is none
-//	state/                                              last use, origins, checked files, licences
+//	state/                                              last use, origins, checked files, facts, licences
 //	locks/                                              one lock per model; a file that nobody holds is no obstacle
 //
 // Beside a model NAME.gguf may lie NAME.settings.json and NAME.adapters: see Settings.
@@ -85,6 +85,7 @@ type Model struct {
 	Used     time.Time `json:"used,omitzero"`    // last opened; zero: never
 	ReadOnly bool      `json:"read_only"`        // of another store, not this user's
 	Origin   *Origin   `json:"origin,omitempty"` // nil: not known
+	Facts              // filled by Look
 
 	Ollama *ollamastore.Model `json:"-"` // of an Ollama store; else nil
 	store  ollamastore.Store  // that store

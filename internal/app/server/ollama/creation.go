@@ -38,13 +38,13 @@ type creation struct {
 	carried *models.Settings
 	origin  models.Origin
 	uploads []string // blobs that it is made of
-	folders []string // of ours, to be removed
+	folders []func() // remove folders of ours
 }
 
 // clear removes what was made on the way.
 func (c *creation) clear() {
-	for _, dir := range c.folders {
-		_ = os.RemoveAll(dir) // links to blobs; what is left takes no room
+	for _, remove := range c.folders {
+		remove()
 	}
 }
 
@@ -156,15 +156,15 @@ func (c *creation) uploaded(f *option.Fields, field string) (map[string]string, 
 
 // folder lays uploads out under their names.
 func (c *creation) folder(ctx context.Context, blobs map[string]string) (string, error) {
-	store, err := c.d.blobs()
+	store, err := c.d.store()
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp(store.Dir, "make-")
+	dir, remove, err := store.WorkFolder(ctx)
 	if err != nil {
 		return "", err
 	}
-	c.folders = append(c.folders, dir)
+	c.folders = append(c.folders, remove)
 	for name, at := range blobs {
 		if err := models.Place(ctx, at, filepath.Join(dir, name)); err != nil {
 			return "", err

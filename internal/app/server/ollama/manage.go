@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
@@ -175,7 +174,7 @@ func (d *dialect) blobs() (ollamastore.Store, error) {
 	if err != nil {
 		return ollamastore.Store{}, err
 	}
-	return ollamastore.Store{Dir: filepath.Join(s.Home, "uploads")}, nil
+	return ollamastore.Store{Dir: s.UploadDir()}, nil
 }
 
 // digestOf is the digest in a request's path.

@@ -5,6 +5,7 @@
 package ollama
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -43,6 +44,9 @@ type dialect struct {
 // New makes the dialect for a server.
 func New(s *server.Server, o Options) server.Dialect {
 	d := &dialect{Options: o, server: s, now: time.Now, moving: make(chan struct{}, maxMoving)}
+	if store, err := d.store(); err == nil {
+		_, _ = store.ClearWork(context.Background()) // of a server that crashed; what stays does so until the next start
+	}
 	return server.Dialect{
 		Name: "ollama", Prefixes: []string{"/api/"}, Error: writeError,
 		Routes: []server.Route{
