@@ -14,6 +14,7 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
 	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
+	"github.com/systemgemma/systemgemma/internal/app/modelcard"
 )
 
 // convertCmd is `systemgemma convert SOURCE`.
@@ -94,7 +95,7 @@ func (c *convertCmd) Run(ctx context.Context, env *Env) error {
 		}
 	}
 	if c.Card != "" {
-		if err := writeCard(c.Card, &r); err != nil {
+		if err := modelcard.Write(c.Card, &r); err != nil {
 			return fmt.Errorf("--card: %w", err)
 		}
 	}

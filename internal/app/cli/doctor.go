@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/figures"
 )
 
 // doctorCmd is `systemgemma doctor`.
@@ -147,12 +147,4 @@ func folderSize(dir string) (n int64) {
 var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 // size is bytes for people.
-func size(bytes int64) string {
-	switch {
-	case bytes >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
-	case bytes >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
-	}
-	return fmt.Sprintf("%d bytes", bytes)
-}
+func size(bytes int64) string { return figures.Size(bytes) }

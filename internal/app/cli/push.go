@@ -1,20 +1,17 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub"
 	"github.com/systemgemma/systemgemma/internal/app/hub/names"
-	"github.com/systemgemma/systemgemma/internal/app/hub/wire"
 	"github.com/systemgemma/systemgemma/internal/app/models"
+	"github.com/systemgemma/systemgemma/internal/app/push"
 	"github.com/systemgemma/systemgemma/internal/app/registry"
 	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
 )
@@ -103,45 +100,20 @@ func (c *pushCmd) hub(ctx context.Context, env *Env, store models.Store, m *foun
 		return err
 	}
 	defer func() { _ = p.Client.Close() }()
-	if err := p.Client.NeedToken(); err != nil && !c.DryRun {
-		return err
-	}
-	ops, err := c.operations(m)
+	carried, err := m.settings()
 	if err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
+	model := &push.Model{Path: m.path, Stored: m.model, Carried: carried}
 	if c.DryRun {
-		return c.plan(t, repo.ID, ops)
-	}
-	branch := c.Revision
-	if branch == "" {
-		branch = "main"
-	}
-	if !c.PR {
-		var private *bool
-		if c.Private {
-			private = &c.Private
-		}
-		if _, err := p.Client.CreateRepo(ctx, repo, private, true); err != nil {
+		ops, err := push.Files(model)
+		if err != nil {
 			return fmt.Errorf("push: %w", err)
 		}
-		if branch != "main" && !strings.HasPrefix(branch, "refs/") {
-			if err := makeBranch(ctx, p.Client, repo, branch); err != nil {
-				return fmt.Errorf("push: %w", err)
-			}
-		}
+		return c.plan(t, repo.ID, ops)
 	}
-	if ops, err = c.withCard(ctx, p.Client, repo, branch, m, ops); err != nil {
-		return fmt.Errorf("push: %w", err)
-	}
-	if err := c.plan(t, repo.ID, ops); err != nil {
-		return err
-	}
-	message := c.Message
-	if message == "" {
-		message = "Upload " + path.Base(ops[0].Path) + " with systemgemma"
-	}
-	commit, err := p.Client.Commit(ctx, hub.CommitRequest{Repo: repo, Revision: branch, Summary: message, PR: c.PR, Operations: ops})
+	r := push.Request{Repo: repo, Revision: c.Revision, Private: c.Private, PR: c.PR, Message: c.Message, Card: c.Card, NoCard: c.NoCard}
+	commit, err := push.Push(ctx, p.Client, model, r, func(ops []hub.Operation) error { return c.plan(t, repo.ID, ops) })
 	if err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
@@ -163,94 +135,6 @@ func (c *pushCmd) hub(ctx context.Context, env *Env, store models.Store, m *foun
 		at += ", which has all of it already"
 	}
 	return write(env.Stdout, at+"\n")
-}
-
-// makeBranch makes a branch if there is none of that name.
-func makeBranch(ctx context.Context, c *hub.Client, repo hub.Repo, branch string) error {
-	refs, err := c.Refs(ctx, repo)
-	if err != nil {
-		return err
-	}
-	for _, b := range refs.Branches {
-		if b.Name == branch {
-			return nil
-		}
-	}
-	return c.CreateBranch(ctx, repo, branch, "")
-}
-
-// operations are the files of a model: the one, with a Modelfile of what it carries, or all of a folder.
-func (c *pushCmd) operations(m *found) ([]hub.Operation, error) {
-	info, err := os.Stat(m.path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		ops, err := hub.FolderOperations(m.path, nil, nil, "")
-		if err == nil && len(ops) == 0 {
-			err = fmt.Errorf("%s has no files", m.path)
-		}
-		return ops, err
-	}
-	name := filepath.Base(m.path)
-	if m.model != nil && m.model.Ollama != nil {
-		name = models.FileName(m.model.Name, m.model.Type, m.model.Commit)
-	}
-	ops := []hub.Operation{{Path: name, File: m.path}}
-	carried, err := m.settings()
-	if err != nil || carried.IsZero() {
-		return ops, err
-	}
-	adapters := carried.Adapters
-	carried.Adapters = nil
-	for i, a := range adapters {
-		at := fmt.Sprintf("adapters/%d%s", i+1, filepath.Ext(a))
-		carried.Adapters = append(carried.Adapters, "./"+at)
-		if info, err := os.Stat(a); err == nil && info.IsDir() {
-			more, err := hub.FolderOperations(a, nil, nil, at)
-			if err != nil {
-				return nil, err
-			}
-			ops = append(ops, more...)
-			continue
-		}
-		ops = append(ops, hub.Operation{Path: at, File: a})
-	}
-	f := carried.Modelfile("./" + name)
-	if err := f.Check(); err != nil {
-		return nil, err
-	}
-	return append(ops, hub.Operation{Path: "Modelfile", Data: []byte(f.String())}), nil
-}
-
-// withCard adds a README.md.
-func (c *pushCmd) withCard(ctx context.Context, client *hub.Client, repo hub.Repo, branch string, m *found, ops []hub.Operation) ([]hub.Operation, error) {
-	if c.Card != "" {
-		return append(ops, hub.Operation{Path: "README.md", File: c.Card}), nil
-	}
-	info, err := os.Stat(m.path)
-	if err != nil || c.NoCard || info.IsDir() {
-		return ops, err
-	}
-	described, err := systemgemma.Describe(m.path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if described.Format != "systemgemma" {
-		return ops, nil // a card tells of files of our own format
-	}
-	there, err := client.Paths(ctx, repo, branch, []string{"README.md"})
-	if err != nil && (wire.Away(err) || wire.KindOf(err) == wire.BadToken) {
-		return nil, err
-	}
-	if len(there) > 0 {
-		return ops, nil
-	}
-	var card bytes.Buffer
-	if err := storedCard(&card, ops[0].Path, m.path, &described); err != nil {
-		return nil, err
-	}
-	return append(ops, hub.Operation{Path: "README.md", Data: card.Bytes()}), nil
 }
 
 func (c *pushCmd) plan(t *pullTeller, to string, ops []hub.Operation) error {

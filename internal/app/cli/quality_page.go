@@ -9,6 +9,7 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/cli/wholefile"
+	"github.com/systemgemma/systemgemma/internal/app/figures"
 )
 
 //go:embed quality_page.html
@@ -22,7 +23,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 // pageFile is a file of a conversion with its chart.
 type pageFile struct {
 	systemgemma.ConvertedFile
-	Rows   []qualityRow
+	Rows   []figures.Row
 	Bars   []pageBar
 	Height int
 }
@@ -47,7 +48,7 @@ func writePage(path string, r *systemgemma.ConvertResult) error {
 		if f.Quality == nil {
 			continue
 		}
-		p := pageFile{ConvertedFile: f, Rows: qualityRows(f.Quality)}
+		p := pageFile{ConvertedFile: f, Rows: figures.Rows(f.Quality)}
 		top := 0.0
 		for _, t := range f.Quality.Tensors {
 			top = max(top, t.Error)

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -74,9 +76,8 @@ func TestConvertReportPageAndCard(t *testing.T) {
 			t.Errorf("card: want %q, found %s", want, text)
 		}
 	}
-	sum, err := digest(file)
-	if err != nil || !strings.Contains(text, sum) {
-		t.Errorf("card: want the file's SHA-256 %s, %v", sum, err)
+	if sum := fmt.Sprintf("%x", sha256.Sum256([]byte(readText(t, file)))); !strings.Contains(text, sum) {
+		t.Errorf("card: want the file's SHA-256 %s", sum)
 	}
 }
 
@@ -104,24 +105,6 @@ func TestConvertOptimises(t *testing.T) {
 			if _, stderr, status := runCLI(t, append([]string{"convert", "mini", "-o", filepath.Join(dir, "y.gguf")}, a...)...); status != want || stderr == "" {
 				t.Errorf("%v: want status %d and a message, found %d, %s", a, want, status, stderr)
 			}
-		}
-	}
-}
-
-// What a file says about itself stays in its cell.
-func TestCellsKeepMarkup(t *testing.T) {
-	var d cardData
-	d.describe(&systemgemma.Info{Metadata: map[string]string{
-		"general.name": "x\n# y", "systemgemma.provenance.base": "gemma-2-2b-it", "systemgemma.provenance.evil": "a|b\n<script>[x](y)`",
-	}})
-	var b strings.Builder
-	d.Files = []cardFile{{Base: "m.gguf"}}
-	if err := card.Execute(&b, &d); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"base_model: \"google/gemma-2-2b-it\"\n", "license: gemma\n", "| evil | a\\|b; &lt;script&gt;\\[x\\](y)\\` |", "# x # y, converted", "Not measured."} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("want %q, found %s", want, b.String())
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/systemgemma/systemgemma"
+	"github.com/systemgemma/systemgemma/internal/app/figures"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/server/meter"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
@@ -298,7 +299,7 @@ func (s *Set) makeRoom(name string, need int64) (wait bool, err error) {
 	}
 	if need > s.limit {
 		return false, problem.New(http.StatusServiceUnavailable, problem.CodeBusy,
-			"model %s needs %s of memory with its keys and values, the server may use %s; want a smaller model, --kv-memory, or a higher --memory", name, size(need), size(s.limit))
+			"model %s needs %s of memory with its keys and values, the server may use %s; want a smaller model, --kv-memory, or a higher --memory", name, figures.Size(need), figures.Size(s.limit))
 	}
 	free := s.limit - s.used
 	closing := false
@@ -317,7 +318,7 @@ func (s *Set) makeRoom(name string, need int64) (wait bool, err error) {
 		}
 		if oldest == nil {
 			return false, problem.Later(http.StatusServiceUnavailable, problem.CodeBusy, 10*time.Second,
-				"model %s needs %s of memory, and %s of %s are left beside the models in use; try again later", name, size(need), size(s.limit-s.used), size(s.limit))
+				"model %s needs %s of memory, and %s of %s are left beside the models in use; try again later", name, figures.Size(need), figures.Size(s.limit-s.used), figures.Size(s.limit))
 		}
 		free += oldest.need
 		s.shut(oldest)

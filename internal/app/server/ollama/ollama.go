@@ -27,7 +27,7 @@ const Version = "0.12.11"
 
 // Options are what the dialect needs beyond the server. The zero value is usable.
 type Options struct {
-	// Hub makes a client of the hub that /api/pull asks; its o has what tells of the download. nil: /api/pull is refused.
+	// Hub makes a client of the hub that is asked; its o has what tells of the way. nil: nothing is pulled from a hub, nor pushed to one.
 	Hub func(o hub.Options) (*hub.Client, error)
 	// Registry makes a client of the registry of a model. nil: models of registries are neither pulled nor pushed.
 	Registry func(n names.OllamaName, o registry.Options) (*registry.Client, error)

@@ -73,17 +73,3 @@ func (d *dialect) told(w http.ResponseWriter, r *http.Request, stream bool, work
 	}
 	return out.Send(status{Status: "success"})
 }
-
-// maxMoving is how many models are pulled and pushed at a time.
-const maxMoving = 4
-
-// move is told of work that moves a model here or away, which few may do at a time.
-func (d *dialect) move(w http.ResponseWriter, r *http.Request, stream bool, work func(*teller) error) error {
-	select {
-	case d.moving <- struct{}{}:
-		defer func() { <-d.moving }()
-	default:
-		return problem.Later(http.StatusServiceUnavailable, problem.CodeBusy, 30*time.Second, "want at most %d pulls and pushes at a time; try again later", maxMoving)
-	}
-	return d.told(w, r, stream, work)
-}

@@ -23,15 +23,7 @@ import (
 // pull answers POST /api/pull: names as systemgemma pull takes them, and as clients of Ollama write them. Terms of a model that were not accepted on this machine before must be
 // accepted with the request.
 func (d *dialect) pull(w http.ResponseWriter, r *http.Request) error {
-	f, err := server.ReadJSON(r)
-	if err != nil {
-		return err
-	}
-	text, err := wanted(f)
-	if err != nil {
-		return err
-	}
-	stream, given, err := f.Bool("stream")
+	f, m, err := readMoving(r)
 	if err != nil {
 		return err
 	}
@@ -39,19 +31,15 @@ func (d *dialect) pull(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	insecure, _, err := f.Bool("insecure")
-	if err != nil {
-		return err
-	}
 	server.Unknown(r, f)
-	name, err := names.ParseClient(text)
+	name, err := names.ParseClient(m.name)
 	switch {
 	case err != nil:
 		return problem.Invalid("model", "%v", err)
-	case name.Kind == names.Hub && insecure:
+	case name.Kind == names.Hub && m.insecure:
 		return problem.Unsupported("insecure", "want false: hubs are asked by https, unless the server's HF_ENDPOINT says otherwise")
 	case name.Kind != names.Hub && name.Kind != names.Ollama:
-		return problem.Unsupported("model", "want a short name (%s), owner/name of a hub, or a model of a registry, found %.100q", names.ShortNames(), text)
+		return problem.Unsupported("model", "want a short name (%s), owner/name of a hub, or a model of a registry, found %.100q", names.ShortNames(), m.name)
 	}
 	store, err := d.store()
 	if err != nil {
@@ -60,10 +48,10 @@ func (d *dialect) pull(w http.ResponseWriter, r *http.Request) error {
 	if name.Kind == names.Hub && d.Hub == nil || name.Kind == names.Ollama && d.Registry == nil {
 		return problem.New(http.StatusNotImplemented, problem.CodeUnsupported, "pull is not supported by this server: it asks no hub and no registry")
 	}
-	return d.move(w, r, !given || stream, func(t *teller) error {
+	return d.move(w, r, m.stream, func(t *teller) error {
 		p := &puller{teller: t, d: d, store: store}
 		if name.Kind == names.Ollama {
-			return p.registry(r.Context(), name.Ollama, insecure, accept)
+			return p.registry(r.Context(), name.Ollama, m.insecure, accept)
 		}
 		return p.hub(r.Context(), name, accept)
 	})

@@ -260,7 +260,9 @@ func TestPush(t *testing.T) {
 		want   string
 	}{
 		{`{"model":"mine"}`, 400, "namespace of your own"},
-		{`{"model":"hf://me/mine"}`, 400, "systemgemma push"},
+		{`{"model":"hf://me/mine"}`, 501, "no hub"},
+		{`{"model":"me/mine","create_pr":true}`, 400, "create_pr"},
+		{`{"model":"me/mine","commit_message":"x"}`, 400, "commit_message"},
 		{`{"model":"a b"}`, 400, "model"},
 		{`{"model":"me/mine","password":"x"}`, 400, "password"},
 		{`{"model":"` + g.host() + `/me/none","stream":false}`, 404, "not found"},

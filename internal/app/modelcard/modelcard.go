@@ -1,4 +1,7 @@
-package cli
+// Package modelcard writes the README of a model for a hub, from what the model's files say about themselves.
+//
+// It must not know how a hub is asked, nor how a command talks to its user.
+package modelcard
 
 import (
 	"crypto/sha256"
@@ -16,42 +19,43 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/cli/wholefile"
+	"github.com/systemgemma/systemgemma/internal/app/figures"
 )
 
 //go:embed card.md
 var cardSource string
 
 var card = template.Must(template.New("card").Funcs(template.FuncMap{
-	"size": size, "percent": percent, "cell": cell, "yaml": yamlText, "number": func(x float64) string { return fmt.Sprintf("%.3g", x) },
+	"size": figures.Size, "percent": figures.Percent, "cell": cell, "yaml": yamlText, "number": func(x float64) string { return fmt.Sprintf("%.3g", x) },
 }).Parse(cardSource))
 
-// cardData is what a card says of the files of a conversion.
-type cardData struct {
+// data is what a card says of the files of a conversion.
+type data struct {
 	Name    string
 	Base    string // as the Hub names it; "": not known
 	License string // as the Hub names it; "": Gemma's
 	// OtherLicense names one that the Hub has no name for.
 	OtherLicense string
 	Tags         []string
-	Files        []cardFile
+	Files        []file
 	Facts        [][2]string // provenance of the first file: name and value
 	Notes        []string
 	Rounded      bool // some weights take fewer than 16 bits
 	Measured     bool
 }
 
-type cardFile struct {
+type file struct {
 	systemgemma.ConvertedFile
 	Base   string // the file's name without folder
 	SHA256 string
-	Rows   []qualityRow
+	Rows   []figures.Row
 	Mean   float64 // error of the tensors
 	Worst  systemgemma.TensorQuality
 }
 
-// writeCard writes a README for the Hub about files that were just made, from what they say about themselves.
-func writeCard(path string, r *systemgemma.ConvertResult) error {
-	var d cardData
+// Write writes a README for the Hub about files that were just made, from what they say about themselves.
+func Write(path string, r *systemgemma.ConvertResult) error {
+	var d data
 	for i, f := range r.Files {
 		info, err := systemgemma.Describe(f.Path, nil)
 		if err != nil {
@@ -60,7 +64,7 @@ func writeCard(path string, r *systemgemma.ConvertResult) error {
 		if i == 0 {
 			d.describe(&info)
 		}
-		x, err := newCardFile(f)
+		x, err := newFile(f)
 		if err != nil {
 			return err
 		}
@@ -73,9 +77,9 @@ func writeCard(path string, r *systemgemma.ConvertResult) error {
 	return wholefile.Write(path, 0o666, func(w io.Writer) error { return card.Execute(w, &d) })
 }
 
-// storedCard writes the README of one file of the product's own format, called name there, from what it says about itself.
-func storedCard(w io.Writer, name, path string, info *systemgemma.Info) error {
-	var d cardData
+// One writes the README of one file of the product's own format, called name there, from what it says about itself.
+func One(w io.Writer, name, path string, info *systemgemma.Info) error {
+	var d data
 	d.describe(info)
 	f := systemgemma.ConvertedFile{
 		Path: path, Type: info.Metadata["systemgemma.provenance.type"], Bytes: info.Bytes, WeightBytes: info.Bytes, Quality: info.Quality,
@@ -86,14 +90,14 @@ func storedCard(w io.Writer, name, path string, info *systemgemma.Info) error {
 	if c := info.Config; c != nil {
 		f.Context, f.KVBytes = c.MaxPositions, kvBytes(c)
 	}
-	x, err := newCardFile(f)
+	x, err := newFile(f)
 	if err != nil {
 		return err
 	}
 	x.Base = name
 	d.Tags = append(d.Tags, f.Type)
 	d.Rounded, d.Measured = f.WeightBytes < 2*info.Parameters, f.Quality != nil
-	d.Files = []cardFile{x}
+	d.Files = []file{x}
 	return card.Execute(w, &d)
 }
 
@@ -118,7 +122,7 @@ var (
 var hubLicenses = []string{"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0"}
 
 // describe takes what all files have in common.
-func (d *cardData) describe(i *systemgemma.Info) {
+func (d *data) describe(i *systemgemma.Info) {
 	const prefix = "systemgemma.provenance."
 	d.Name = strings.ReplaceAll(i.Metadata["general.name"], "\n", " ")
 	switch base := i.Metadata[prefix+"base"]; {
@@ -142,14 +146,14 @@ func (d *cardData) describe(i *systemgemma.Info) {
 	d.Facts = append(d.Facts, [2]string{"system prompts", i.SystemMode})
 }
 
-func newCardFile(f systemgemma.ConvertedFile) (x cardFile, err error) {
-	x = cardFile{ConvertedFile: f, Base: filepath.Base(f.Path)}
+func newFile(f systemgemma.ConvertedFile) (x file, err error) {
+	x = file{ConvertedFile: f, Base: filepath.Base(f.Path)}
 	if x.SHA256, err = digest(f.Path); err != nil || f.Quality == nil {
 		return x, err
 	}
-	x.Rows = qualityRows(f.Quality)
+	x.Rows = figures.Rows(f.Quality)
 	if list := f.Quality.Tensors; len(list) > 0 {
-		x.Mean, x.Worst = meanError(list), worst(list)
+		x.Mean, x.Worst = figures.MeanError(list), figures.Worst(list)
 	}
 	return x, nil
 }
