@@ -213,7 +213,7 @@ var refused = []struct {
 	harmless []string // values, as JSON
 	instead  string
 }{
-	{"negative_prompt_ids", []string{"[]"}, "negative_prompt"}, {"use_beam_search", []string{"false"}, "num_beams"}, {"num_beam_groups", []string{"1"}, ""}, {"diversity_penalty", []string{"0", "0.0"}, ""},
+	{"negative_prompt_ids", []string{"[]"}, "negative_prompt"}, {"use_beam_search", []string{"false"}, "num_beams"}, {"num_beam_groups", []string{"1"}, ""}, {"encoder_no_repeat_ngram_size", []string{"0"}, "no_repeat_ngram_size"}, {"diversity_penalty", []string{"0", "0.0"}, ""},
 	{"penalty_alpha", []string{"0", "0.0"}, ""}, {"dola_layers", nil, ""},
 	{"watermark", []string{"false"}, "systemgemma run --watermark-keys"}, {"watermarking_config", nil, "systemgemma run --watermark-keys"},
 	{"eos_token_id", nil, "stop_token_ids"}, {"bad_words_ids", []string{"[]"}, "bad_words, suppress_tokens or logit_bias"},

@@ -114,6 +114,7 @@ func (a *Answer) Check() error {
 	if a.BestOf != 0 && a.BestOf < a.N {
 		return problem.Invalid("best_of", "want at least n = %d, found %d", a.N, a.BestOf)
 	}
+	a.off()
 	if err := s.Validate(); err != nil {
 		return fromLibrary(err)
 	}
@@ -121,6 +122,29 @@ func (a *Answer) Check() error {
 		a.Warnings = append(a.Warnings, "temperature is 0, so top_k, top_p and min_p change nothing")
 	}
 	return nil
+}
+
+// off leaves out what goes with an option that is off, and says so: programs that send all options of llama.cpp send these too, and the library
+// takes no part without its whole.
+func (a *Answer) off() {
+	s := a.Sampling
+	for _, x := range []struct {
+		off, without bool
+		name, rest   string
+		clear        func()
+	}{
+		{s.DRYMultiplier == 0, s.DRYBase == 0 && s.DRYAllowedLength == 0 && s.DRYWindow == 0 && s.DRYBreakers == nil, "dry_multiplier", "the other dry_ options", func() {
+			s.DRYBase, s.DRYAllowedLength, s.DRYWindow, s.DRYBreakers = 0, 0, 0, nil
+		}},
+		{s.DynatempRange == 0, s.DynatempExponent == 0, "dynatemp_range", "dynatemp_exponent", func() { s.DynatempExponent = 0 }},
+		{s.Mirostat == 0, s.MirostatTau == 0 && s.MirostatEta == 0, "mirostat", "mirostat_tau and mirostat_eta", func() { s.MirostatTau, s.MirostatEta = 0, 0 }},
+		{s.XTCProbability == 0, s.XTCThreshold == 0, "xtc_probability", "xtc_threshold", func() { s.XTCThreshold = 0 }},
+	} {
+		if x.off && !x.without {
+			x.clear()
+			a.Warnings = append(a.Warnings, x.name+" is off, so "+x.rest+" change nothing")
+		}
+	}
 }
 
 // fromLibrary names the field of an error as "top_p: want 0 to 1, found 2".
@@ -174,7 +198,7 @@ var hintNames = []string{
 	"num_gpu", "main_gpu", "num_thread", "num_batch", "num_gqa", "numa", "low_vram", "f16_kv", "use_mmap", "use_mlock", "vocab_only", "logits_all", "embedding_only",
 	"user", "metadata", "store", "service_tier", "reasoning_effort", "reasoning", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "verbosity",
 	"cache_prompt", "id_slot", "slot_id", "n_cache_reuse", "n_keep", "num_keep", "n_discard", "use_cache", "cache_implementation", "max_matching_ngram_size",
-	"num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold", "draft_num_predict", "num_ctx", "n_ctx", "priority",
+	"num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold", "draft_num_predict", "speculative.n_max", "speculative.n_min", "speculative.p_min", "speculative.types", "num_ctx", "n_ctx", "priority",
 }
 
 // hints takes what changes nothing. think: false is one, and true is refused before.

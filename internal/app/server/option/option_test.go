@@ -133,6 +133,16 @@ func TestHonouredForms(t *testing.T) {
 	}
 }
 
+// What the page of llama.cpp sends with every request is taken: most of it says that something is off.
+func TestAllOfLlama(t *testing.T) {
+	a, f, err := read(t, `{"temperature":0.8,"dynatemp_range":0,"dynatemp_exponent":1,"top_k":40,"top_p":0.95,"min_p":0.05,"xtc_probability":0,"xtc_threshold":0.1,"typ_p":1,"repeat_last_n":64,
+		"repeat_penalty":1,"presence_penalty":0,"frequency_penalty":0,"dry_multiplier":0,"dry_base":1.75,"dry_allowed_length":2,"dry_penalty_last_n":-1,"dry_sequence_breakers":["\n",":"],"mirostat":0,
+		"mirostat_tau":5,"mirostat_eta":0.1,"samplers":["penalties","dry","top_n_sigma","top_k","typ_p","top_p","min_p","xtc","temperature"],"n_predict":-1,"cache_prompt":true,"id_slot":-1}`, Llama)
+	if err != nil || len(f.Rest()) > 0 || strings.Join(a.Ignored, " ") != "cache_prompt id_slot" || len(a.Warnings) != 4 {
+		t.Errorf("%v, left %v, ignored %v, warnings %q", err, f.Rest(), a.Ignored, a.Warnings)
+	}
+}
+
 // Unknown members are left, for the caller to count.
 func TestUnknownIsLeft(t *testing.T) {
 	_, f, err := read(t, `{"foo": {"bar": 1}, "temperature": 1, "tfs_z": 1}`, OpenAI)
@@ -204,4 +214,31 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = fmt.Sprint(err)
 	})
+}
+
+// The options of OpenAI, Ollama, llama.cpp, vLLM and transformers are known by name: honoured, refused, or a hint that is told of. What only an
+// endpoint has (logprobs, echo, n_probs, system, template, raw, suffix) is its dialect's.
+func TestEveryNameIsKnown(t *testing.T) {
+	for name := range strings.FieldsSeq(`max_tokens max_completion_tokens max_output_tokens num_predict n_predict max_new_tokens max_length min_tokens min_new_tokens temperature do_sample
+		top_k top_p min_p typical_p typ_p min_keep top_h top_n_sigma xtc_probability xtc_threshold dry_multiplier dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers
+		dynatemp_range dynatemp_exponent mirostat mirostat_tau mirostat_eta epsilon_cutoff eta_cutoff repeat_penalty repetition_penalty repeat_last_n presence_penalty
+		frequency_penalty no_repeat_ngram_size encoder_repetition_penalty encoder_no_repeat_ngram_size logit_bias sequence_bias bad_words bad_words_ids suppress_tokens begin_suppress_tokens
+		stop stop_strings stop_sequences stop_token_ids eos_token_id ignore_eos seed n best_of num_return_sequences use_beam_search num_beams num_beam_groups diversity_penalty
+		length_penalty early_stopping penalty_alpha dola_layers max_time t_max_predict_ms grammar json_schema response_format format guided_json guided_regex guided_choice
+		guided_grammar structured_outputs samplers guidance_scale negative_prompt negative_prompt_ids prompt_lookup_num_tokens max_matching_ngram_size assistant_model
+		num_assistant_tokens num_assistant_tokens_schedule assistant_confidence_threshold draft_num_predict speculative.n_max speculative.n_min speculative.p_min prediction
+		cache_prompt id_slot n_keep n_discard n_cache_reuse context_overflow num_ctx num_keep truncate truncation shift use_cache cache_implementation lora token_healing
+		watermarking_config exponential_decay_length_penalty forced_bos_token_id forced_eos_token_id renormalize_logits remove_invalid_values system_mode
+		continue_final_message continue_final add_generation_prompt chat_template chat_template_kwargs images think reasoning_effort num_gpu main_gpu num_thread num_batch numa
+		low_vram f16_kv use_mmap use_mlock vocab_only user metadata store service_tier parallel_tool_calls sampler_rules`) {
+		a, f, err := read(t, `{"`+name+`": 3}`, OpenAI)
+		var p *problem.Error
+		switch {
+		case errors.As(err, &p) && strings.Contains(p.Message, strings.TrimSuffix(name, "_ids")):
+		case err != nil:
+			t.Errorf("%s: refused without its name: %v", name, err)
+		case len(f.Rest()) > 0:
+			t.Errorf("%s: nobody knows it; ignored %v", name, a.Ignored)
+		}
+	}
 }
