@@ -20,11 +20,13 @@ type Stream struct {
 	limit  time.Duration // of a write
 
 	mu    sync.Mutex
-	buf   []byte      // guarded by mu
+	buf   []byte      // guarded by mu; of one piece, which serves again
 	err   error       // guarded by mu; of the first write that failed
 	timer *time.Timer // guarded by mu; nil: no pings
 	ping  time.Duration
-	over  bool // guarded by mu
+	over  bool      // guarded by mu
+	sent  time.Time // guarded by mu; the last write
+	until time.Time // guarded by mu; the deadline of writes
 
 	opening []byte // guarded by mu; goes out before the first piece
 	sign    []byte // of life, after a silence
@@ -70,10 +72,15 @@ func newEvents(w http.ResponseWriter, r *http.Request, opening, sign []byte) *St
 
 // event appends a server-sent event to b.
 func event(b []byte, name string, body []byte) []byte {
+	return append(append(eventHead(b, name), body...), "\n\n"...)
+}
+
+// eventHead appends what comes before an event's data.
+func eventHead(b []byte, name string) []byte {
 	if name != "" {
 		b = append(append(append(b, "event: "...), name...), '\n')
 	}
-	return append(append(append(b, "data: "...), body...), "\n\n"...)
+	return append(b, "data: "...)
 }
 
 // NewLines begins a stream of lines of JSON. Close must be called.
@@ -113,6 +120,18 @@ func (s *Stream) SendRaw(name string, body []byte) error {
 	return s.write()
 }
 
+// SendText sends one piece: a template with its texts.
+func (s *Stream) SendText(t *Template, texts ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ndjson {
+		s.buf = append(t.append(s.buf[:0], texts...), '\n')
+	} else {
+		s.buf = append(t.append(eventHead(s.begun(), t.Event), texts...), "\n\n"...)
+	}
+	return s.write()
+}
+
 // Done sends OpenAI's last event, data: [DONE].
 func (s *Stream) Done() error { return s.SendRaw("", []byte("[DONE]")) }
 
@@ -138,15 +157,20 @@ func (s *Stream) Close() {
 	}
 }
 
-// alive sends a comment after a silence.
+// alive sends a comment after a silence. It is called when there may have been one: a timer that each piece set anew would cost more.
 func (s *Stream) alive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over || s.err != nil {
 		return
 	}
+	if rest := s.ping - time.Since(s.sent); rest > 0 {
+		s.timer.Reset(rest)
+		return
+	}
 	s.buf = append(s.begun(), s.sign...)
 	_ = s.write() // the next piece tells
+	s.timer.Reset(s.ping)
 }
 
 // begun is an empty buffer, or one with what must come first. s.mu is held.
@@ -161,14 +185,17 @@ func (s *Stream) write() error {
 	if s.err != nil {
 		return s.err
 	}
-	_ = s.c.SetWriteDeadline(time.Now().Add(s.limit)) // a test's writer has none
+	now := time.Now()
+	if next := now.Add(s.limit); next.Sub(s.until) > s.limit/8 { // not for each token
+		s.until = next
+		_ = s.c.SetWriteDeadline(next) // a test's writer has none
+	}
+	s.sent = now
 	_, err := s.w.Write(s.buf)
 	if err == nil {
 		err = s.c.Flush()
 	}
-	if s.err = gone(err); s.err == nil && s.timer != nil {
-		s.timer.Reset(s.ping)
-	}
+	s.err = gone(err)
 	return s.err
 }
 
