@@ -89,8 +89,9 @@ func (q *request) whole(r *systemgemma.Result) *message {
 type stream struct {
 	*request
 	out   *server.Stream
-	index int  // of the block
-	open  bool // a block of text has begun
+	index int              // of the block
+	open  bool             // a block of text has begun
+	plain *server.Template // of a piece of that block
 }
 
 type fields map[string]any
@@ -98,7 +99,7 @@ type fields map[string]any
 // send answers by a stream.
 func (q *request) send(w http.ResponseWriter, r *http.Request) error {
 	head := q.head()
-	head.Usage.Input = q.Tokens // what of it was known, the end tells
+	head.Usage.Input = len(q.IDs) // what of it was known, the end tells
 	out, err := server.NewNamedEvents(w, r, server.Event{Name: "message_start", Data: fields{"type": "message_start", "message": head}},
 		server.Event{Name: "ping", Data: fields{"type": "ping"}})
 	if err != nil {
@@ -160,8 +161,16 @@ func (s *stream) text(text string) error {
 		if err := s.begin(block{Type: "text", Text: new("")}); err != nil {
 			return err
 		}
+		var err error
+		s.plain, err = server.NewTemplate(1, func(texts []string) any {
+			return fields{"type": "content_block_delta", "index": s.index, "delta": fields{"type": "text_delta", "text": texts[0]}}
+		})
+		if err != nil {
+			return err
+		}
+		s.plain.Event = "content_block_delta"
 	}
-	return s.delta(fields{"type": "text_delta", "text": text})
+	return s.out.SendText(s.plain, text)
 }
 
 // end closes the text, or sends calls, and says why the answer ended.

@@ -70,7 +70,7 @@ func (d *dialect) countTokens(w http.ResponseWriter, r *http.Request) error {
 	defer q.Lease.Release()
 	server.Unknown(r, f)
 	sign(w, r)
-	return server.Reply(w, http.StatusOK, map[string]int{"input_tokens": q.Tokens})
+	return server.Reply(w, http.StatusOK, map[string]int{"input_tokens": len(q.IDs)})
 }
 
 // sign tells the request's id by the header that Anthropic's clients read.

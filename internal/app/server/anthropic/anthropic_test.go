@@ -352,3 +352,29 @@ func TestPings(t *testing.T) {
 		pings = strings.Count(w.Body.String(), "event: ping\ndata: {\"type\":\"ping\"}\n\n")
 	}
 }
+
+// Pieces of a text are written without encoding/json, one for each token, and equal what it writes.
+func TestPiecesAreJSON(t *testing.T) {
+	s := newServer(t, server.Config{})
+	n := 0
+	for _, e := range ask.Events(t, ask.Post(s, "/v1/messages", `{"max_tokens":30,"ignore_eos":true,"temperature":1,"stream":true,"messages":[{"role":"user","content":"Hi"}]}`)) {
+		if e.Name != "content_block_delta" {
+			continue
+		}
+		x := ask.Data[struct {
+			Delta struct {
+				Text string `json:"text"`
+				Type string `json:"type"`
+			} `json:"delta"`
+			Index int    `json:"index"`
+			Type  string `json:"type"`
+		}](t, e)
+		if want, err := server.Marshal(x); err != nil || e.Data != string(want) || x.Delta.Type != "text_delta" || x.Delta.Text == "" {
+			t.Errorf("%v:\n got %s\nwant %s", err, e.Data, want)
+		}
+		n++
+	}
+	if n < 10 {
+		t.Errorf("%d pieces", n)
+	}
+}

@@ -222,6 +222,10 @@ func (c *completion) search(w http.ResponseWriter, r *http.Request) error {
 
 // pieces streams. The last piece has no text, but all that is known at the end.
 func (c *completion) pieces(out *server.Stream, events hosted.Events) error {
+	plain, err := server.NewTemplate(1, func(texts []string) any { return part{Content: texts[0], Tokens: []int32{}, Slot: -1} })
+	if err != nil {
+		return err
+	}
 	p := part{Tokens: []int32{}, Slot: -1}
 	start, n := time.Now(), 0
 	for e, err := range events {
@@ -243,7 +247,12 @@ func (c *completion) pieces(out *server.Stream, events hosted.Events) error {
 			if c.each {
 				p.Timings = c.soFar(n, time.Since(start))
 			}
-			if err := out.Send(p); err != nil {
+			if len(p.Tokens) == 0 && p.Probs == nil && p.Timings == nil {
+				err = out.SendText(plain, p.Content)
+			} else {
+				err = out.Send(p)
+			}
+			if err != nil {
 				return err
 			}
 			p = part{Tokens: []int32{}, Slot: -1}

@@ -150,8 +150,8 @@ func messages(f *option.Fields) ([]systemgemma.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 || len(list) > maxMessages {
-		return nil, f.Invalid("messages", "want 1 to %d messages, found %d", maxMessages, len(list))
+	if len(list) == 0 || len(list) > talk.MaxMessages {
+		return nil, f.Invalid("messages", "want 1 to %d messages, found %d", talk.MaxMessages, len(list))
 	}
 	out := make([]systemgemma.Message, 0, len(list))
 	for _, x := range list {
@@ -179,9 +179,6 @@ func messages(f *option.Fields) ([]systemgemma.Message, error) {
 	return out, nil
 }
 
-// maxMessages bounds a conversation; each takes several tokens, so longer ones fit into no context.
-const maxMessages = 10_000
-
 // render renders the messages of a request as a chat would: with a new turn of the model at the end, or the last one open.
 func render(l *hosted.Lease, f *option.Fields) (x *systemgemma.Rendered, mode string, err error) {
 	list, err := messages(f)
@@ -203,6 +200,9 @@ func render(l *hosted.Lease, f *option.Fields) (x *systemgemma.Rendered, mode st
 		final = *a.ContinueFinal
 	}
 	generation := a.AddGenerationPrompt == nil || *a.AddGenerationPrompt
+	if a.ContinueFinal == nil && !generation {
+		final = false // as a chat has it
+	}
 	x, err = l.Model.Render(list, systemgemma.RenderOptions{SystemMode: a.SystemMode, GenerationPrompt: generation, ContinueFinal: final})
 	return x, q.Mode(), problem.OfModel(err)
 }

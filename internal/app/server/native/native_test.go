@@ -411,3 +411,18 @@ func TestCompletionProgressAndBeams(t *testing.T) {
 		}
 	}
 }
+
+// Pieces of a stream are written without encoding/json, one for each token, and equal what it writes.
+func TestPiecesAreJSON(t *testing.T) {
+	s := newServer(t, Options{})
+	list := ask.Events(t, ask.Post(s, "/completion", `{"prompt":"Hi","n_predict":30,"ignore_eos":true,"temperature":1.9,"seed":5,"stream":true}`))
+	for _, e := range list[:len(list)-1] { // the last one has more
+		x := ask.Data[part](t, e)
+		if want, err := server.Marshal(x); err != nil || e.Data != string(want) || x.Content == "" {
+			t.Errorf("%v:\n got %s\nwant %s", err, e.Data, want)
+		}
+	}
+	if len(list) < 10 {
+		t.Errorf("%d pieces", len(list))
+	}
+}

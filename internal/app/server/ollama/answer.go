@@ -17,7 +17,7 @@ import (
 // answer is what chat and generate say, whole or a piece of it.
 type answer struct {
 	Model    string           `json:"model"`
-	Created  time.Time        `json:"created_at"`
+	Created  string           `json:"created_at"`
 	Response *string          `json:"response,omitempty"` // of generate
 	Message  *message         `json:"message,omitempty"`  // of chat
 	Done     bool             `json:"done"`
@@ -70,10 +70,13 @@ func (p *reply) send(w http.ResponseWriter, r *http.Request) error {
 
 // head is an answer that says nothing yet.
 func (p *reply) head() *answer {
-	x := &answer{Model: p.name, Created: p.d.now().UTC()}
+	x := &answer{Model: p.name, Created: p.at()}
 	p.say(x, "")
 	return x
 }
+
+// at is the time of a piece.
+func (p *reply) at() string { return p.d.now().UTC().Format(time.RFC3339Nano) }
 
 func (p *reply) say(x *answer, text string) {
 	if p.chat {
@@ -121,9 +124,23 @@ func (p *reply) whole(w http.ResponseWriter) error {
 func (p *reply) pieces(out *server.Stream) error {
 	hold := tools.NewHold(p.tools, tools.Choice{Mode: tools.Auto})
 	var logprobs []pieces.Logprob // of tokens whose text is held back
-	send := func(text string) error {
-		if text == "" {
+	var plain *server.Template    // of a piece that is only text
+	send := func(text string) (err error) {
+		switch {
+		case text == "":
 			return nil
+		case logprobs == nil && plain == nil:
+			plain, err = server.NewTemplate(2, func(texts []string) any {
+				x := &answer{Model: p.name, Created: texts[0]}
+				p.say(x, texts[1])
+				return x
+			})
+		}
+		if err != nil {
+			return err
+		}
+		if logprobs == nil {
+			return out.SendText(plain, p.at(), text)
 		}
 		x := p.head()
 		p.say(x, text)

@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/app/server/tools"
 )
-
-// maxMessages bounds a conversation; each takes several tokens, so longer ones fit into no context.
-const maxMessages = 10_000
 
 // chat answers POST /api/chat.
 func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
@@ -44,37 +41,12 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if tools.Active(offered, choice) {
 		p.tools = offered
 	}
-	format, err := tools.Format(offered, choice)
+	c, err := q.Converse(list, offered, choice)
 	if err != nil {
 		return err
 	}
-	if format != nil {
-		if q.Want.Format != nil {
-			return problem.Invalid("format", "want none beside a call that must come: an answer has one form")
-		}
-		q.Want.Format = format
-	}
-	messages := tools.Render(tools.Begin(q.Lease, list), offered, choice)
-	o := systemgemma.ChatOptions{GenerateOptions: q.Want.GenerateOptions, SystemMode: q.Want.SystemMode, Context: q.Want.Context}
-	if err := q.renders(messages); err != nil {
-		return err
-	}
-	p.events = q.Lease.Chat(r.Context(), messages, &o)
+	p.events = c.Answer(r.Context(), 0)
 	return p.send(w, r)
-}
-
-// renders tells what is wrong with messages before a stream begins.
-func (q *request) renders(messages []systemgemma.Message) error {
-	last := messages[len(messages)-1].Role
-	final := last == "assistant" || last == "model"
-	switch {
-	case q.Want.ContinueFinal != nil && *q.Want.ContinueFinal != final:
-		return problem.Unsupported("continue_final", "an assistant's message at the end is continued, and no other; want it left out")
-	case q.Want.AddGenerationPrompt != nil && *q.Want.AddGenerationPrompt == final:
-		return problem.Unsupported("add_generation_prompt", "the model's turn always begins, unless an assistant's message at the end is continued; want it left out")
-	}
-	_, err := q.Lease.Model.Render(messages, systemgemma.RenderOptions{SystemMode: q.Want.SystemMode, GenerationPrompt: true, ContinueFinal: final})
-	return problem.OfModel(err)
 }
 
 // readMessages takes the messages of a chat. Images are refused by name, what a model thought before is left out as Ollama does it.
@@ -83,8 +55,8 @@ func readMessages(f *option.Fields) ([]tools.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(list) > maxMessages {
-		return nil, f.Invalid("messages", "want at most %d messages, found %d", maxMessages, len(list))
+	if len(list) > talk.MaxMessages {
+		return nil, f.Invalid("messages", "want at most %d messages, found %d", talk.MaxMessages, len(list))
 	}
 	out := make([]tools.Message, 0, len(list))
 	for _, x := range list {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
@@ -37,7 +38,7 @@ func checkReaders(t *testing.T, body string) {
 		return
 	}
 	list, err := readMessages(f)
-	if err == nil && len(list) > maxMessages {
+	if err == nil && len(list) > talk.MaxMessages {
 		t.Errorf("%d messages", len(list))
 	}
 	for _, m := range list {

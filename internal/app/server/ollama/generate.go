@@ -89,14 +89,11 @@ func (q *request) begins(r *http.Request, g *generation, p *reply) error {
 		messages = slices.Insert(messages, 0, systemgemma.Message{Role: "system", Content: g.system})
 	}
 	if len(g.context) == 0 {
-		messages = q.Lease.Begin(messages)
-	}
-	if err := q.renders(messages); err != nil {
-		return err
-	}
-	if len(g.context) == 0 {
-		o := systemgemma.ChatOptions{GenerateOptions: q.Want.GenerateOptions, SystemMode: q.Want.SystemMode, Context: q.Want.Context}
-		p.events = q.Lease.Chat(r.Context(), messages, &o)
+		c, err := q.Turns(q.Lease.Begin(messages))
+		if err != nil {
+			return err
+		}
+		p.events = c.Answer(r.Context(), 0)
 		return nil
 	}
 	ids, err := q.after(g.context, messages)
@@ -131,11 +128,11 @@ func (q *request) after(context []int32, messages []systemgemma.Message) ([]int3
 		ids = ids[:len(ids)-1]
 	}
 	ids = append(append(ids, end...), between...)
-	x, err := m.Render(messages, systemgemma.RenderOptions{SystemMode: q.Want.SystemMode, GenerationPrompt: true})
+	c, err := q.Turns(messages)
 	if err != nil {
-		return nil, problem.OfModel(err)
+		return nil, err
 	}
-	more := x.IDs
+	more := c.IDs
 	if bos, err := m.Tokenize("<bos>", true); err == nil && len(bos) == 1 && len(more) > 0 && more[0] == bos[0] {
 		more = more[1:]
 	}

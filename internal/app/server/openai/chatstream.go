@@ -46,6 +46,7 @@ type piece struct {
 	index   int
 	role    bool             // has been sent
 	pending []pieces.Logprob // of tokens whose text is held back
+	text    *server.Template // of a piece that is only text; nil: none was sent yet
 }
 
 // places are the answers that run i gives.
@@ -101,11 +102,26 @@ func (s *chatStream) one(r *http.Request, i int) error {
 	return nil
 }
 
+// text sends a piece of text: all are the same but for that, as long as there are no log probabilities.
 func (s *chatStream) text(p *piece, text string) error {
 	if text == "" {
 		return nil
 	}
-	return s.send(p, &chatDelta{Content: &text}, nil, nil)
+	if !p.role || len(p.pending) > 0 {
+		return s.send(p, &chatDelta{Content: &text}, nil, nil)
+	}
+	if p.text == nil {
+		var err error
+		p.text, err = server.NewTemplate(1, func(texts []string) any {
+			x := s.head("chat.completion.chunk")
+			x.Choices = []chatChoice{{Index: p.index, Delta: &chatDelta{Content: &texts[0]}}}
+			return x
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.out.SendText(p.text, text)
 }
 
 // end sends calls, if the answer has become some, and the reason of the end.

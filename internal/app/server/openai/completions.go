@@ -351,15 +351,30 @@ func (c *completing) promptLogprobs(a *arrays, p *prompt, r *systemgemma.Result)
 	}
 }
 
-// stream answers piece by piece.
-func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bool) error {
-	var mu sync.Mutex
-	total := &usage{}
-	send := func(choice completionChoice, x *talk.Extension) error {
+// sendChoice sends a piece of a choice; text is the template of those of its pieces that are only text, which differ in nothing else.
+func (c *completing) sendChoice(out *server.Stream, text **server.Template, choice completionChoice, x *talk.Extension) (err error) {
+	if choice.Logprobs != nil || choice.Finish != nil || x != nil {
 		a := c.head()
 		a.Choices, a.Extension = []completionChoice{choice}, x
 		return out.Send(a)
 	}
+	if *text == nil {
+		if *text, err = server.NewTemplate(1, func(texts []string) any {
+			a := c.head()
+			a.Choices = []completionChoice{{Text: texts[0], Index: choice.Index}}
+			return a
+		}); err != nil {
+			return err
+		}
+	}
+	return out.SendText(*text, choice.Text)
+}
+
+// stream answers piece by piece.
+func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bool) error {
+	var mu sync.Mutex
+	total := &usage{}
+	texts := make([]*server.Template, len(c.prompts)*max(c.Want.N, 1)) // of pieces that are only text, by choice
 	err := sideBySide(r, len(c.prompts)*c.Runs(), func(r *http.Request, k int) error {
 		first, places := k, 1 // the choices that are answered
 		if c.Runs() < c.Want.N {
@@ -410,7 +425,7 @@ func (c *completing) stream(r *http.Request, out *server.Stream, includeUsage bo
 					total.add(e.Result, choice.Index%c.Want.N == 0)
 					mu.Unlock()
 				}
-				if err := send(choice, x); err != nil {
+				if err := c.sendChoice(out, &texts[choice.Index], choice, x); err != nil {
 					return err
 				}
 			}

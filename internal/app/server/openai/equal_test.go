@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,6 +65,41 @@ func TestNothingThere(t *testing.T) {
 		w := ask.Post(s, path, `{"input":"a"}`)
 		if w.Code != 404 || !isRefusal(w) || !strings.Contains(w.Body.String(), fmt.Sprintf("nothing is at %s; there are ", path)) || !strings.Contains(w.Body.String(), "/v1/chat/completions, /v1/completions, /v1/responses,") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// Pieces of a stream are written without encoding/json, one for each token, and equal what it writes.
+func TestPiecesAreJSON(t *testing.T) {
+	s := newServer(t, server.Config{})
+	again := map[string]func(data string) (any, error){
+		"/v1/chat/completions": func(data string) (any, error) { var x chatAnswer; return &x, json.Unmarshal([]byte(data), &x) },
+		"/v1/completions":      func(data string) (any, error) { var x completion; return &x, json.Unmarshal([]byte(data), &x) },
+	}
+	for _, x := range []struct{ path, body string }{
+		{"/v1/chat/completions", `{` + hello + `,"n":2,"temperature":1.5,"seed":3,"max_tokens":30,"ignore_eos":true,"stream":true,"stream_options":{"include_usage":true}}`},
+		{"/v1/completions", `{"prompt":["Once \"upon\"\n\u2028","<a>"],"echo":true,"n":2,"max_tokens":30,"ignore_eos":true,"stream":true,"stream_options":{"include_usage":true}}`},
+		{"/v1/completions", `{"model":"gpt-4o","prompt":"a","temperature":1.9,"seed":5,"max_tokens":50,"ignore_eos":true,"stream":true}`},
+	} {
+		n := 0
+		for _, e := range ask.Events(t, ask.Post(s, x.path, x.body)) {
+			if e.Data == "[DONE]" {
+				continue
+			}
+			v, err := again[x.path](e.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := server.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; e.Data != string(want) {
+				t.Errorf("%s:\n got %s\nwant %s", x.path, e.Data, want)
+			}
+		}
+		if n < 15 {
+			t.Errorf("%s: %d pieces", x.path, n)
 		}
 	}
 }

@@ -392,5 +392,5 @@ func (d *dialect) inputTokens(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer c.Lease.Release()
-	return server.Reply(w, http.StatusOK, map[string]any{"object": "response.input_tokens", "input_tokens": c.Tokens})
+	return server.Reply(w, http.StatusOK, map[string]any{"object": "response.input_tokens", "input_tokens": len(c.IDs)})
 }

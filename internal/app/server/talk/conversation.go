@@ -18,12 +18,12 @@ type Conversation struct {
 	Tools    []tools.Tool
 	Choice   tools.Choice
 	Messages []systemgemma.Message
-	Tokens   int // of the prompt, before Want.Context leaves any message out
+	IDs      []int32 // the prompt, before Want.Context leaves any message out
+	bare     bool    // the prompt ends after the last message, which is not continued
 }
 
 // Converse makes a conversation of messages, at least one, with what the model carries before them.
 func (q *Request) Converse(list []tools.Message, all []tools.Tool, choice tools.Choice) (*Conversation, error) {
-	c := &Conversation{Request: q, Tools: all, Choice: choice, Messages: tools.Render(tools.Begin(q.Lease, list), all, choice)}
 	format, err := tools.Format(all, choice)
 	if err != nil {
 		return nil, err
@@ -34,36 +34,30 @@ func (q *Request) Converse(list []tools.Message, all []tools.Tool, choice tools.
 	if format != nil {
 		q.Want.Format = format
 	}
-	last, final := c.final()
+	c, err := q.Turns(tools.Render(tools.Begin(q.Lease, list), all, choice))
+	if err == nil {
+		c.Tools, c.Choice = all, choice
+	}
+	return c, err
+}
+
+// Turns makes a conversation of messages, at least one, as they are. What is wrong with them is told here, before a stream begins.
+func (q *Request) Turns(messages []systemgemma.Message) (*Conversation, error) {
+	last := messages[len(messages)-1].Role
+	final := last == "assistant" || last == "model"
 	switch {
 	case q.Want.ContinueFinal != nil && *q.Want.ContinueFinal && !final:
 		return nil, problem.Invalid("continue_final_message", "want an assistant's message at the end, found one of %s", last)
 	case q.Want.ContinueFinal != nil && !*q.Want.ContinueFinal && final:
 		return nil, problem.Unsupported("continue_final_message", "an assistant's message at the end is continued; want a user's message after it")
 	}
-	x, err := c.render(final) // tells what is wrong before a stream begins
+	generation := q.Want.AddGenerationPrompt == nil || *q.Want.AddGenerationPrompt
+	continued := final && (generation || q.Want.ContinueFinal != nil) // transformers wants both said
+	x, err := q.Lease.Model.Render(messages, systemgemma.RenderOptions{SystemMode: q.Want.SystemMode, GenerationPrompt: generation, ContinueFinal: continued})
 	if err != nil {
-		return nil, err
+		return nil, problem.OfModel(err)
 	}
-	c.Tokens = len(x.IDs)
-	return c, nil
-}
-
-// final says whether the last message is an assistant's, which is continued.
-func (c *Conversation) final() (last string, final bool) {
-	last = c.Messages[len(c.Messages)-1].Role
-	return last, last == "assistant" || last == "model"
-}
-
-// render renders the messages, the last one left open if it is continued.
-func (c *Conversation) render(final bool) (*systemgemma.Rendered, error) {
-	x, err := c.Lease.Model.Render(c.Messages, systemgemma.RenderOptions{SystemMode: c.Want.SystemMode, GenerationPrompt: c.generation(), ContinueFinal: final})
-	return x, problem.OfModel(err)
-}
-
-// generation says whether the prompt ends with the begin of the model's turn.
-func (c *Conversation) generation() bool {
-	return c.Want.AddGenerationPrompt == nil || *c.Want.AddGenerationPrompt
+	return &Conversation{Request: q, Messages: messages, IDs: x.IDs, bare: !generation && !continued}, nil
 }
 
 // options are those of answer i.
@@ -74,24 +68,16 @@ func (c *Conversation) options(i int) *systemgemma.ChatOptions {
 // Answer begins answer i.
 func (c *Conversation) Answer(ctx context.Context, i int) hosted.Events {
 	o := c.options(i)
-	if c.generation() {
+	if !c.bare {
 		return c.Lease.Chat(ctx, c.Messages, o)
 	}
-	x, err := c.render(false)
-	if err != nil {
-		return func(yield func(systemgemma.Event, error) bool) { yield(systemgemma.Event{ID: -1}, err) }
-	}
-	return c.Lease.Generate(ctx, systemgemma.Prompt{IDs: x.IDs}, &o.GenerateOptions)
+	return c.Lease.Generate(ctx, systemgemma.Prompt{IDs: c.IDs}, &o.GenerateOptions)
 }
 
 // Search answers by the beam search that is wanted: at least one answer, the best one first.
 func (c *Conversation) Search(ctx context.Context) ([]systemgemma.Result, error) {
-	if c.generation() {
+	if !c.bare {
 		return c.Lease.ChatBeams(ctx, c.Messages, c.options(0), *c.Want.Beams)
 	}
-	x, err := c.render(false)
-	if err != nil {
-		return nil, err
-	}
-	return c.Request.Search(ctx, systemgemma.Prompt{IDs: x.IDs})
+	return c.Request.Search(ctx, systemgemma.Prompt{IDs: c.IDs})
 }

@@ -3,11 +3,13 @@ package talk
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
@@ -71,6 +73,8 @@ func TestConverse(t *testing.T) {
 	}{
 		{`{"max_tokens":2}`, []tools.Message{user}, tools.Auto, ""}, {`{"max_tokens":2}`, []tools.Message{user, said}, tools.Auto, ""},
 		{`{"max_tokens":2,"add_generation_prompt":false}`, []tools.Message{user}, tools.Auto, ""},
+		{`{"max_tokens":2,"add_generation_prompt":false}`, []tools.Message{user, said}, tools.Auto, ""},
+		{`{"max_tokens":2,"add_generation_prompt":false,"continue_final_message":true}`, []tools.Message{user, said}, tools.Auto, ""},
 		{`{"continue_final_message":true}`, []tools.Message{user}, tools.Auto, "continue_final_message: want an assistant's message at the end"},
 		{`{"continue_final_message":false}`, []tools.Message{user, said}, tools.Auto, "continue_final_message: an assistant's message at the end is continued"},
 		{`{"format":"json"}`, []tools.Message{user}, tools.Required, "tool_choice: want no format beside a call"},
@@ -92,8 +96,32 @@ func TestConverse(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := Collect(c.Answer(context.Background(), 0), nil)
-		if err != nil || len(r.PromptIDs) != c.Tokens || len(r.IDs) == 0 {
-			t.Errorf("%s: %+v, %v, want a prompt of %d tokens", x.body, r, err, c.Tokens)
+		if err != nil || !slices.Equal(r.PromptIDs, c.IDs) || len(r.IDs) == 0 {
+			t.Errorf("%s: %+v, %v, want the prompt %v", x.body, r, err, c.IDs)
 		}
+	}
+}
+
+// An assistant's message at the end is continued, unless the prompt shall end after it.
+func TestTurnsEnd(t *testing.T) {
+	ends := func(body string) string {
+		t.Helper()
+		q, err := open(t, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := q.Turns([]systemgemma.Message{{Role: "user", Content: "Count."}, {Role: "assistant", Content: "One, two,"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, id := range c.IDs {
+			text += q.Lease.Model.Piece(id)
+		}
+		return text[strings.LastIndex(text, "One"):]
+	}
+	open, closed := ends(`{}`), ends(`{"add_generation_prompt":false}`)
+	if both := ends(`{"add_generation_prompt":false,"continue_final_message":true}`); both != open || strings.Contains(open, "<end_of_turn>") || !strings.Contains(closed, "<end_of_turn>") {
+		t.Errorf("continued %q, with both options %q, without a turn that is generated %q", open, both, closed)
 	}
 }
