@@ -12,12 +12,31 @@ import (
 
 // Leftover is a file that interrupted work left in the store.
 type Leftover struct {
-	Model string `json:"model"`
+	Model string `json:"model"` // "" of an upload
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
 }
 
-// Leftovers lists what interrupted work left: files that are no models.
+// Uploads is the folder of files that clients of a server brought, until models are made of them.
+func (s Store) Uploads() string { return filepath.Join(s.Home, "uploads") }
+
+// forgotten is how old an upload is that no model is made of any more.
+const forgotten = 24 * time.Hour
+
+// oldUploads are uploads that were left, and folders in which a server that is gone laid some out.
+func (s Store) oldUploads() (left []Leftover) {
+	for _, pattern := range []string{"make-*", filepath.Join("blobs", "*")} {
+		files, _ := filepath.Glob(filepath.Join(escapeGlob(s.Uploads()), pattern)) // the pattern is right
+		for _, path := range files {
+			if info, err := os.Lstat(path); err == nil && (info.IsDir() || info.Mode().IsRegular()) && time.Since(info.ModTime()) > forgotten {
+				left = append(left, Leftover{"", path, info.Size()})
+			}
+		}
+	}
+	return left
+}
+
+// Leftovers lists what interrupted work left: files that are no models, and uploads of days ago.
 func (s Store) Leftovers() ([]Leftover, error) {
 	left := []Leftover{}
 	files, err := filepath.Glob(filepath.Join(escapeGlob(s.Home), "models", "*", "*", "*"))
@@ -39,7 +58,7 @@ func (s Store) Leftovers() ([]Leftover, error) {
 		dir := filepath.Dir(path)
 		left = append(left, Leftover{filepath.Base(filepath.Dir(dir)) + "/" + filepath.Base(dir), path, info.Size()})
 	}
-	return left, err
+	return append(left, s.oldUploads()...), err
 }
 
 // patience is how long Prune waits for a model's lock before it leaves the model alone.
@@ -50,6 +69,14 @@ func (s Store) Prune(ctx context.Context, left []Leftover) (removed []Leftover, 
 	removed = []Leftover{}
 	locked := map[string]bool{} // by model; false: busy
 	for _, l := range left {
+		if l.Model == "" {
+			if removeErr := os.RemoveAll(l.Path); removeErr == nil {
+				removed = append(removed, l)
+			} else {
+				err = errors.Join(err, removeErr)
+			}
+			continue
+		}
 		free, seen := locked[l.Model]
 		if !seen {
 			soon, cancel := context.WithTimeout(ctx, patience)

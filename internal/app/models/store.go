@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,7 +120,10 @@ func Version(commit string, now time.Time) string {
 // cpu is the platform of files that run everywhere.
 const cpu = "cpu"
 
-var versionPattern = regexp.MustCompile(`^(cpu|rk[0-9]+)-(.+?)-([0-9a-f]{8}|local-[0-9]{8})$`)
+var versionPattern = regexp.MustCompile(`^(cpu|rk[0-9]+)-(.+?)-((?:[0-9a-f]{8}|local-[0-9]{8})(?:-[0-9]{1,9})?)$`)
+
+// again is the version of a file that was made in the place of another one: the version, and a number.
+var again = regexp.MustCompile(`^([0-9a-f]{8}|local-[0-9]{8})-([0-9]{1,9})$`)
 
 // parse reads a file's name, as FileName makes it; others leave the fields empty.
 func (m *Model) parse(file string) {
@@ -142,6 +146,33 @@ func CheckName(name string) error {
 // Path is where a file of a model lies, or will lie.
 func (s Store) Path(name, file string) string {
 	return filepath.Join(s.Home, "models", filepath.FromSlash(name), file)
+}
+
+// NewPath is where a new file of a model will lie: under a name that no file of the model has, so that one that is there answers until the new one
+// is whole. The caller holds the model's lock.
+func (s Store) NewPath(name, typ, version string) string {
+	if x := again.FindStringSubmatch(version); x != nil {
+		version = x[1]
+	}
+	first := FileName(name, typ, version)
+	entries, _ := os.ReadDir(filepath.Dir(s.Path(name, first))) // a folder that is not there has none
+	next := 1
+	for _, e := range entries {
+		m := Model{Name: name}
+		if m.parse(e.Name()); m.Type != typ {
+			continue
+		}
+		if m.Commit == version {
+			next = max(next, 2)
+		} else if x := again.FindStringSubmatch(m.Commit); x != nil && x[1] == version {
+			n, _ := strconv.Atoi(x[2]) // nine digits at most
+			next = max(next, n+1)
+		}
+	}
+	if next > 1 {
+		version += "-" + strconv.Itoa(next)
+	}
+	return s.Path(name, FileName(name, typ, version))
 }
 
 // List returns all models, by name, the newest of a name first. What can't be read is left out; no store is an empty one.
@@ -321,6 +352,14 @@ func (s Store) Remove(ctx context.Context, m *Model) error {
 		return err
 	}
 	defer unlock()
+	return s.Discard(m)
+}
+
+// Discard is Remove, by a caller who holds the model's lock.
+func (s Store) Discard(m *Model) error {
+	if m.Ollama != nil || m.ReadOnly {
+		return fmt.Errorf("%s is not this store's own", m.Path)
+	}
 	if err := os.Remove(m.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -158,3 +158,68 @@ func TestLocate(t *testing.T) {
 		}
 	}
 }
+
+// A new file of a model never has the name of one that is there, and its name tells type and version.
+func TestNewPath(t *testing.T) {
+	s := Store{Home: t.TempDir()}
+	version := "local-20240131"
+	for _, want := range []string{"m-cpu-w4-local-20240131.gguf", "m-cpu-w4-local-20240131-2.gguf", "m-cpu-w4-local-20240131-3.gguf"} {
+		at := s.NewPath("o/m", "w4", version)
+		if filepath.Base(at) != want {
+			t.Fatalf("%s, want %s", at, want)
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.At(at)
+		if err != nil || m.Type != "w4" || !strings.HasPrefix(m.Commit, "local-20240131") {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		version = m.Commit // of a copy of that file
+	}
+	for typ, version := range map[string]string{"w8a8": "local-20240131", "w4": "0123abcd"} {
+		if got, want := filepath.Base(s.NewPath("o/m", typ, version)), "m-cpu-"+typ+"-"+version+".gguf"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// Uploads that nobody made a model of are left over after a day, and no sooner.
+func TestPruneOldUploads(t *testing.T) {
+	s, ctx := Store{Home: t.TempDir()}, context.Background()
+	old := time.Now().Add(-25 * time.Hour)
+	for name, at := range map[string]time.Time{
+		"make-1/a.safetensors": old, "make-2/a.safetensors": time.Now(), "blobs/sha256-1": old, "blobs/sha256-2": time.Now(), "other/x": old,
+	} {
+		path := filepath.Join(s.Uploads(), filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(name, "make-") {
+			if err := os.Chtimes(filepath.Dir(path), at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left, err := s.Leftovers()
+	if err != nil || len(left) != 2 {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	if removed, busy, err := s.Prune(ctx, left); err != nil || len(removed) != 2 || len(busy) > 0 {
+		t.Errorf("removed %v, busy %v, %v", removed, busy, err)
+	}
+	for name, want := range map[string]bool{"make-1": false, "make-2/a.safetensors": true, "blobs/sha256-1": false, "blobs/sha256-2": true, "other/x": true} {
+		if exists(filepath.Join(s.Uploads(), filepath.FromSlash(name))) != want {
+			t.Errorf("%s: want it there %t", name, want)
+		}
+	}
+}

@@ -9,8 +9,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -141,7 +143,7 @@ func (s *Set) Acquire(ctx context.Context, name string, keepAlive *time.Duration
 	if err != nil {
 		return nil, err
 	}
-	l := &Lease{Name: w.asked, Path: w.path, set: s, keep: s.opt.KeepAlive}
+	l := &Lease{Name: w.asked, set: s, keep: s.opt.KeepAlive}
 	if keepAlive != nil {
 		l.keep = *keepAlive
 	}
@@ -156,21 +158,41 @@ func (s *Set) Acquire(ctx context.Context, name string, keepAlive *time.Duration
 		if m != nil && m.m != nil && !m.closing && !m.removed {
 			m.users++
 			m.stopTimer()
-			l.Model, l.Info, l.model = m.m, m.info, m
+			l.Model, l.Info, l.Path, l.model = m.m, m.info, w.path, m
 			if m.opened.After(start) {
 				l.Loading = time.Since(start)
 			}
 			return l, nil
 		}
-		if m == nil {
-			if m, err = s.begin(w); err != nil {
-				return nil, err
-			}
+		if m != nil && m.removed && (s.replaced(name, &w) || s.models[w.path] != m) {
+			continue
 		}
-		if err := s.wait(ctx, m); err != nil {
+		if m == nil {
+			m, err = s.begin(w)
+		}
+		if err == nil {
+			err = s.wait(ctx, m)
+		}
+		if err != nil && (ctx.Err() != nil || !s.replaced(name, &w)) {
 			return nil, err
 		}
+		err = nil
 	}
+}
+
+// replaced says whether a name means another file than w by now, which w then is. s.mu is held, but for looking.
+func (s *Set) replaced(name string, w *what) bool {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	if _, err := os.Lstat(w.path); errors.Is(err, fs.ErrNotExist) && w.entry != nil {
+		s.names.changed() // nobody has said so yet
+	}
+	now, err := s.names.find(name)
+	if err != nil || now.path == w.path {
+		return false
+	}
+	*w = now
+	return true
 }
 
 // wait waits until m, or without one any model, has changed its state. s.mu is held, but for the waiting.
@@ -401,6 +423,14 @@ func (s *Set) Removed(path string) {
 		s.rest(m, 0)
 	}
 	s.announce()
+}
+
+// Replaced tells that a file of the store was made in the place of another one, which is gone, or about to go. Answers of the old one end as they
+// began; whoever asks from now on gets the new one.
+func (s *Set) Replaced(old string, by *models.Model) {
+	s.names.replaced(old, by)
+	s.forecast.changed()
+	s.Removed(old)
 }
 
 // Close closes all models, those in use when they are released, and waits for that until ctx ends.

@@ -77,7 +77,7 @@ func (s *Set) List() ([]Entry, error) {
 			list = append(list, e)
 		}
 	}
-	for _, w := range append(slices.Clone(s.names.given), mini) {
+	for _, w := range append(s.names.served(), mini) {
 		add(w.describe())
 	}
 	if s.opt.Store != nil {
@@ -111,7 +111,7 @@ func (s *Set) List() ([]Entry, error) {
 }
 
 // Default is the name of the model that requests without a name mean.
-func (s *Set) Default() string { return s.names.given[0].name }
+func (s *Set) Default() string { return s.names.served()[0].name }
 
 // Find is the entry of one model.
 func (s *Set) Find(name string) (Entry, error) {

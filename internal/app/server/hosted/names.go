@@ -28,10 +28,10 @@ type what struct {
 
 // directory knows the models that were asked for by name, and looks the others up in the store.
 type directory struct {
-	given []what
 	store *models.Store
 
 	mu      sync.RWMutex
+	given   []what            // guarded by mu; the first is what no name means
 	aliases map[string]string // guarded by mu; alias -> name
 	looked  map[string]looked // guarded by mu; what the store said lately, by name
 }
@@ -95,6 +95,25 @@ func (d *directory) setAlias(alias, name string) error {
 		d.aliases[alias] = name
 	}
 	return nil
+}
+
+// served are those that were given.
+func (d *directory) served() []what {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Clone(d.given)
+}
+
+// replaced notes that a file of the store was made in the place of another one.
+func (d *directory) replaced(old string, by *models.Model) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.given {
+		if w := &d.given[i]; w.path == old {
+			w.path, w.entry = by.Path, by
+		}
+	}
+	d.looked = nil
 }
 
 // others are all aliases and their names.
@@ -186,8 +205,9 @@ func (d *directory) find(name string) (what, error) {
 	if len(name) > maxName {
 		return what{}, problem.NoModel("model: want a name of at most %d bytes, found %d", maxName, len(name))
 	}
+	given := d.served()
 	if name == "" {
-		w := d.given[0]
+		w := given[0]
 		w.asked = w.name
 		return w, nil
 	}
@@ -198,7 +218,7 @@ func (d *directory) find(name string) (what, error) {
 		if ok {
 			try = strings.TrimSuffix(to, latest)
 		}
-		for _, w := range append(d.given, mini) {
+		for _, w := range append(given, mini) {
 			if w.name == try {
 				w.asked = name
 				return w, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/problem"
 )
 
-// create answers POST /api/create: a model of another one, or of files that were brought as blobs, with a system prompt, parameters,
+// create answers POST /api/create: a model, in the place of one of that name, of another one, or of files that were brought as blobs, with a system prompt, parameters,
 // messages, adapters and so on of its own, and weights of another type if that is wanted.
 func (d *dialect) create(w http.ResponseWriter, r *http.Request) error {
 	f, err := server.ReadJSON(r)
@@ -55,6 +55,10 @@ func (d *dialect) create(w http.ResponseWriter, r *http.Request) error {
 	if c.name, err = localName(name); err != nil {
 		return problem.Invalid("model", "%v", err)
 	}
+	alias, err := d.usable(name, c.name)
+	if err != nil {
+		return err
+	}
 	if (from == "") == (files == nil || len(files.Rest()) == 0) {
 		return f.Invalid("", "want from, the name of a model, or files, a GGUF file or those of a safetensors model, and the digests of their blobs")
 	}
@@ -75,7 +79,10 @@ func (d *dialect) create(w http.ResponseWriter, r *http.Request) error {
 		if err := c.adapt(r.Context(), adapters); err != nil {
 			return err
 		}
-		return c.make(r.Context())
+		if err := c.make(r.Context()); err != nil || !alias {
+			return err
+		}
+		return d.server.Models().SetAlias(name, "")
 	})
 }
 

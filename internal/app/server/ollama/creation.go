@@ -211,7 +211,7 @@ func (c *creation) adapt(ctx context.Context, f *option.Fields) error {
 	return nil
 }
 
-// make makes the model, and removes the uploads that it was made of.
+// make makes the model, in the place of the one that its name meant, and removes the uploads that it was made of.
 func (c *creation) make(ctx context.Context) error {
 	store, err := c.d.store()
 	if err != nil {
@@ -220,19 +220,7 @@ func (c *creation) make(ctx context.Context) error {
 	if err := c.carried.Change(c.says); err != nil {
 		return problem.Invalid("parameters", "%v", err)
 	}
-	to := store.Path(c.name, models.FileName(c.name, c.typ, c.version))
-	err = c.d.keep(ctx, store, c.name, to, c.origin, func() error {
-		if _, err := os.Lstat(to); err == nil {
-			return models.ErrExists // before its settings are replaced
-		}
-		return store.Make(ctx, to, *c.carried, func() error {
-			if !c.convert {
-				return models.Place(ctx, c.source, to)
-			}
-			return c.transform(ctx, to)
-		})
-	})
-	if err != nil {
+	if err := c.place(ctx, store); err != nil {
 		return err
 	}
 	for _, at := range c.uploads {
@@ -241,6 +229,72 @@ func (c *creation) make(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// place makes the file, under its model's lock. The one that the name meant answers until the new one is whole.
+func (c *creation) place(ctx context.Context, store *models.Store) error {
+	unlock, err := store.Lock(ctx, c.name, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, rest, err := meant(store, c.name)
+	if err != nil {
+		return err
+	}
+	to := store.NewPath(c.name, c.typ, c.version)
+	err = store.Make(ctx, to, *c.carried, func() error {
+		if c.convert {
+			return c.transform(ctx, to)
+		}
+		if info, err := os.Stat(c.source); err == nil && info.ModTime().After(rest) {
+			return models.Place(ctx, c.source, to)
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			return err
+		}
+		return models.Copy(ctx, c.source, to) // a link would be older than another file of that name, which the name would mean then
+	})
+	if err != nil {
+		return err
+	}
+	if err := store.SetOrigin(to, c.origin); err != nil {
+		return err
+	}
+	set := c.d.server.Models()
+	if set.Changed(); old == nil {
+		return nil
+	}
+	made, err := store.At(to)
+	if err != nil {
+		return err
+	}
+	err = store.Discard(old)
+	set.Replaced(old.Path, made)
+	if err != nil {
+		err = store.Discard(old) // some systems remove no file that is open
+	}
+	if err != nil {
+		c.note(fmt.Sprintf("what %s was before could not be removed (%v); /api/delete removes %s", c.name, err, old.ID()))
+	}
+	return nil
+}
+
+// meant is the file of our store that a model's name means, nil if there is none, and when the newest of the others was changed.
+func meant(store *models.Store, name string) (old *models.Model, rest time.Time, err error) {
+	all, err := store.Find(name)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, rest, nil
+	}
+	for i := range all {
+		switch m := &all[i]; {
+		case i == 0 && m.Name == name && m.Ollama == nil && !m.ReadOnly:
+			old = m
+		case m.Changed.After(rest):
+			rest = m.Changed
+		}
+	}
+	return old, rest, err
 }
 
 // transform converts the source.

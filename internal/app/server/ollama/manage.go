@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
+	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 	"github.com/systemgemma/systemgemma/internal/app/modelfile"
 	"github.com/systemgemma/systemgemma/internal/app/models"
 	"github.com/systemgemma/systemgemma/internal/app/registry/ollamastore"
@@ -67,12 +67,21 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if name, err := localName(to); err == nil && e.Stored != nil {
+		alias, err := d.usable(to, name)
+		if err != nil {
+			return err
+		}
 		c := &creation{teller: &teller{send: func(status) {}, now: d.now}, d: d, name: name, says: &modelfile.File{}}
 		if err := c.ofModel(&e); err != nil {
 			return err
 		}
 		if err := c.make(r.Context()); err != nil {
 			return err
+		}
+		if alias {
+			if err := d.server.Models().SetAlias(to, ""); err != nil {
+				return err
+			}
 		}
 		return noted(w)
 	}
@@ -82,21 +91,30 @@ func (d *dialect) copy(w http.ResponseWriter, r *http.Request) error {
 	return noted(w, fmt.Sprintf("%s is a name of %s until the server ends; systemgemma serve --alias %s=%s keeps it", to, e.Name, to, e.Name))
 }
 
-// keep makes a file of the store under its model's lock, and notes its origin.
-func (d *dialect) keep(ctx context.Context, store *models.Store, name, to string, o models.Origin, place func() error) error {
-	unlock, err := store.Lock(ctx, name, nil)
-	if err != nil {
-		return err
+// usable sees that a new model of the store can be asked for by the name that a request gives it, own in the store: nothing that stays here may
+// have that name. alias says that it is one, which is in the way of the new model.
+func (d *dialect) usable(name, own string) (alias bool, err error) {
+	bare := strings.TrimSuffix(name, ":latest")
+	if row, short := names.Lookup(bare); short {
+		return false, problem.Invalid("model", "%s is a short name of %s; want another name", bare, row.Repo)
 	}
-	defer unlock()
-	if err := place(); err != nil {
-		if errors.Is(err, models.ErrExists) {
-			return problem.New(http.StatusConflict, "", "model %s is here already; delete it first", name)
+	e, err := d.server.Models().Find(name)
+	if e.Name == "" { // none of that name, or several
+		if p := problem.Of(err); p.Code == problem.CodeNoModel {
+			err = nil
 		}
-		return err
+		return false, err
 	}
-	d.server.Models().Changed()
-	return store.SetOrigin(to, o)
+	if alias, err = d.isAlias(e, name); alias || err != nil {
+		return alias, err
+	}
+	switch {
+	case e.Stored == nil:
+		return false, problem.Invalid("model", "%s was given to systemgemma serve, or is part of it; want another name", bare)
+	case e.Stored.Name != own:
+		return false, problem.Invalid("model", "%s is a name of %s here; want OWNER/NAME", bare, e.Stored.ID())
+	}
+	return false, nil
 }
 
 // delete answers DELETE /api/delete: an alias, or a model of the store.

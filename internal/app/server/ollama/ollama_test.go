@@ -68,7 +68,7 @@ func TestStreamEqualsWhole(t *testing.T) {
 				text += x.text()
 				logs = append(logs, x.Logprobs...)
 				last := i == len(list)-1
-				if x.Done != last || (x.Reason != "") != last || x.Model != "mini" || x.Created.IsZero() || (x.Total > 0) != last {
+				if x.Done != last || (x.Reason != "") != last || x.Model != "mini" || x.Created == "" || (x.Total > 0) != last {
 					t.Errorf("%s %s: line %d is %+v", path, options, i, x)
 				}
 			}
@@ -493,8 +493,8 @@ func TestStore(t *testing.T) {
 		t.Errorf("an upload that became a model stays: %d", w.Code)
 	}
 	ask.Post(s, "/api/blobs/"+digest, string(file))
-	if w := ask.Post(s, "/api/create", create); w.Code != http.StatusConflict {
-		t.Errorf("a second one: %d %s", w.Code, w.Body)
+	if w := ask.Post(s, "/api/create", create); w.Code != http.StatusOK {
+		t.Errorf("in the place of the first one: %d %s", w.Code, w.Body)
 	}
 	for _, body := range []string{`{"source":"mine","destination":"yours"}`, `{"source":"mini","destination":"alias"}`} {
 		if w := ask.Post(s, "/api/copy", body); w.Code != http.StatusOK {
@@ -546,4 +546,35 @@ func miniFile(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Lines of a stream are written without encoding/json, one for each token, and equal what it writes.
+func TestLinesAreJSON(t *testing.T) {
+	s := newServer(t, nil, Options{})
+	for path, body := range map[string]string{
+		"/api/chat":     `{"model":"gpt-4o","messages":[{"role":"user","content":"Hi"}],"options":{"num_predict":30,"ignore_eos":true,"temperature":1.9,"seed":5}}`,
+		"/api/generate": `{"model":"mini:latest","prompt":"Hi","options":{"num_predict":30,"ignore_eos":true,"temperature":1.9,"seed":6}}`,
+	} {
+		w := ask.Post(s, path, body)
+		n := 0
+		for line := range strings.Lines(w.Body.String()) {
+			var x answer
+			if err := json.Unmarshal([]byte(line), &x); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			want, err := server.Marshal(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; line != string(want)+"\n" {
+				t.Errorf("%s:\n got %swant %s", path, line, want)
+			}
+			if at, err := time.Parse(time.RFC3339Nano, x.Created); err != nil || at.Location() != time.UTC {
+				t.Errorf("created_at %q: %v", x.Created, err)
+			}
+		}
+		if n < 10 {
+			t.Errorf("%s: %d lines", path, n)
+		}
+	}
 }
