@@ -6,9 +6,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
+	"github.com/systemgemma/systemgemma/internal/decode/breakers"
 	"github.com/systemgemma/systemgemma/internal/decode/sampler"
 	"github.com/systemgemma/systemgemma/internal/decode/watermark"
 	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
@@ -73,8 +73,8 @@ type Sampling struct {
 	DRYBase          float64 `json:",omitzero"`
 	DRYAllowedLength int     `json:",omitzero"`
 	DRYWindow        int     `json:",omitzero"`
-	// DRYBreakers are characters; a repetition does not reach past tokens that hold one. nil means line end, colon, quote and
-	// asterisk, an empty list none.
+	// DRYBreakers are texts that a repetition does not reach past, in whatever tokens they come: at most 64, of at most 40 bytes each. nil
+	// means line end, colon, quote and asterisk, an empty list none.
 	DRYBreakers []string `json:",omitzero"`
 
 	// LogitBias is added to the logit of every token of each text or list.
@@ -146,7 +146,7 @@ var dryBreakers = []string{"\n", ":", "\"", "*"}
 
 // Validate reports the first option that is out of range or that another one contradicts: what was expected and what was found.
 func (s Sampling) Validate() error {
-	p, err := s.params(nil)
+	p, err := s.params(&Text{})
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s Sampling) Validate() error {
 }
 
 // params are the options as the sampler wants them. Without a tokenizer, texts are only checked.
-func (s *Sampling) params(tok *tokenizer.Tokenizer) (sampler.Params, error) {
+func (s *Sampling) params(t *Text) (sampler.Params, error) {
 	p := sampler.Params{
 		Rules: s.Rules, Order: s.Order, Temperature: s.Temperature, DynatempRange: s.DynatempRange, DynatempExponent: s.DynatempExponent,
 		TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, TypicalP: s.TypicalP, EpsilonCutoff: s.EpsilonCutoff, EtaCutoff: s.EtaCutoff, TopH: s.TopH,
@@ -169,7 +169,7 @@ func (s *Sampling) params(tok *tokenizer.Tokenizer) (sampler.Params, error) {
 		Suppress: s.Suppress, BeginSuppress: s.BeginSuppress, ForcedBOS: s.ForcedBOS, ForcedEOS: s.ForcedEOS,
 		DecayFactor: s.DecayFactor, DecayStart: s.DecayStart, Processors: s.Processors, Watermark: s.Watermark, Seed: s.Seed,
 	}
-	e := encoder{tok: tok}
+	e := encoder{tok: t.tok}
 	for _, b := range s.LogitBias {
 		for _, id := range e.tokens("logit bias", b.IDs, b.Text) {
 			p.Biases = append(p.Biases, sampler.Bias{IDs: []int32{id}, Add: b.Add})
@@ -185,10 +185,11 @@ func (s *Sampling) params(tok *tokenizer.Tokenizer) (sampler.Params, error) {
 	if s.DRYMultiplier == 0 && len(s.DRYBreakers) > 0 {
 		return p, &sampler.OptionError{Option: "dry_breakers", Want: "dry_multiplier beside them", Found: "none"}
 	}
-	if s.DRYMultiplier != 0 && s.DRYBreakers == nil {
-		p.DRYBreakers = e.holding(dryBreakers, false)
-	} else if s.DRYMultiplier != 0 {
-		p.DRYBreakers = e.holding(s.DRYBreakers, true)
+	if s.DRYMultiplier != 0 {
+		var err error
+		if p.DRYBreakers, err = t.dryBreakers(s.DRYBreakers); err != nil {
+			return p, cmp.Or(e.err, err)
+		}
 	}
 	return p, e.err
 }
@@ -220,33 +221,16 @@ func (e *encoder) tokens(option string, ids []int32, text string) []int32 {
 	return []int32{0}
 }
 
-// holding are the tokens whose texts hold one of some characters; with all, each character must be in one.
-func (e *encoder) holding(characters []string, all bool) (ids []int32) {
-	for _, c := range characters {
-		if utf8.RuneCountInString(c) != 1 || !utf8.ValidString(c) {
-			e.fail("dry_breakers", "want single characters, found %q", c)
-			return nil
-		}
+// dryBreakers are texts as sequences of tokens. Without a tokenizer they are only checked.
+func (t *Text) dryBreakers(texts []string) (*sampler.Breakers, error) {
+	if texts == nil {
+		texts = dryBreakers
 	}
-	if e.tok == nil {
-		return nil
+	if t.tok == nil || len(texts) == 0 {
+		return nil, breakers.Check(texts)
 	}
-	found := make([]bool, len(characters))
-	for id := range int32(e.tok.Size()) {
-		text, holds := e.tok.Text(id), false
-		for i, c := range characters {
-			if strings.Contains(text, c) {
-				found[i], holds = true, true
-			}
-		}
-		if holds {
-			ids = append(ids, id)
-		}
-	}
-	if i := slices.Index(found, false); all && i >= 0 {
-		e.fail("dry_breakers", "want characters that a token holds, found %q", characters[i])
-	}
-	return ids
+	v := breakers.Vocabulary{Size: t.tok.Size(), Text: t.tok.Text, Encode: func(text string) []int32 { return t.tok.AppendText(nil, text) }}
+	return t.breakers.Find(&v, texts)
 }
 
 // withSeed returns s with a seed drawn when it has none.
@@ -262,7 +246,7 @@ func (m *Model) newSampler(s Sampling, o *GenerateOptions, n int) (*sampler.Samp
 	if m.tok == nil && (len(s.BadWords) > 0 || s.DRYMultiplier != 0 && s.DRYBreakers == nil || len(s.DRYBreakers) > 0) {
 		return nil, fmt.Errorf("bad words, dry_breakers: %w: texts need one; an empty list of breakers needs none", ErrNoTokenizer)
 	}
-	p, err := s.params(m.tok)
+	p, err := s.params(m.Text)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func TestTextsInOptions(t *testing.T) {
 		"bad words: want a text":                {BadWords: []string{""}},
 		"logit bias: want text or ids":          {LogitBias: []systemgemma.Bias{{Text: "a", IDs: []int32{1}}}},
 		"sequence bias: want UTF-8":             {SequenceBias: []systemgemma.Bias{{Text: "\xff"}}},
-		"dry_breakers: want single characters":  {DRYMultiplier: 1, DRYBreakers: []string{"ab"}},
+		"dry_breakers: want texts of 1 to 40":   {DRYMultiplier: 1, DRYBreakers: []string{""}},
 		"dry_breakers: want dry_multiplier":     {DRYBreakers: []string{"a"}},
 		"order: want all samplers that are on":  {Temperature: 1, TopK: 3, Order: []string{"temperature"}},
 		"top_p: want no mirostat beside it":     {Temperature: 1, Mirostat: 1, TopP: 0.5},

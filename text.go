@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
+	"github.com/systemgemma/systemgemma/internal/decode/breakers"
 	"github.com/systemgemma/systemgemma/internal/mini"
 	"github.com/systemgemma/systemgemma/internal/text/template"
 	"github.com/systemgemma/systemgemma/internal/text/tokenizer"
@@ -19,6 +20,7 @@ type Text struct {
 	mode       template.Mode
 	custom     *template.Custom // when mode is custom
 	modeReason string           // why that mode
+	breakers   breakers.Cache
 }
 
 // OpenText opens tokenizer and template only: also of a folder without weights, a GGUF without tensors, or a bare

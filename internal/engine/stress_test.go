@@ -139,6 +139,14 @@ func (p *stressParts) turn(r *rand.Rand, j *job) {
 	}
 }
 
+// randomBreakers are of one token and of two.
+func randomBreakers(r *rand.Rand) *sampler.Breakers {
+	b := &sampler.Breakers{}
+	b.Add(int32(r.IntN(300)), nil)
+	b.Add(int32(r.IntN(300)), []int32{int32(r.IntN(300))})
+	return b
+}
+
 // randomParams turns options on at random, above all those that remember tokens.
 func randomParams(r *rand.Rand) sampler.Params {
 	p := sampler.Params{
@@ -146,7 +154,7 @@ func randomParams(r *rand.Rand) sampler.Params {
 		RepetitionPenalty: 1 + 0.2*r.Float64(), PenaltyWindow: r.IntN(20), EOS: slices.Sorted(maps.Keys(stops)),
 	}
 	for _, turn := range []func(){
-		func() { p.DRYMultiplier, p.DRYWindow, p.DRYBreakers = 0.8, r.IntN(50), []int32{int32(r.IntN(300))} },
+		func() { p.DRYMultiplier, p.DRYWindow, p.DRYBreakers = 0.8, r.IntN(50), randomBreakers(r) },
 		func() { p.NoRepeatNgram = 2 + r.IntN(3) },
 		func() { p.EncoderRepetitionPenalty = 1.1 },
 		func() { p.MinTokens = r.IntN(20) },

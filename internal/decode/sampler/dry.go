@@ -12,7 +12,7 @@ import (
 type dry struct {
 	multiplier, base float64
 	allowed, window  int // window 0: all
-	breakers         map[int32]bool
+	breakers         breaking
 	history          *history
 
 	common []int32         // scratch: see lengths
@@ -21,15 +21,12 @@ type dry struct {
 
 func newDRY(p *Params, h *history) *dry {
 	h.keep = true
-	d := &dry{multiplier: p.DRYMultiplier, base: p.DRYBase, allowed: p.DRYAllowedLength, window: p.DRYWindow, history: h, breakers: map[int32]bool{}, after: map[int32]int32{}}
+	d := &dry{multiplier: p.DRYMultiplier, base: p.DRYBase, allowed: p.DRYAllowedLength, window: p.DRYWindow, history: h, breakers: newBreaking(p.DRYBreakers), after: map[int32]int32{}}
 	if d.base == 0 {
 		d.base = 1.75
 	}
 	if d.allowed == 0 {
 		d.allowed = 2
-	}
-	for _, id := range p.DRYBreakers {
-		d.breakers[id] = true
 	}
 	return d
 }
@@ -49,25 +46,23 @@ func (d *dry) apply(c *candidates) {
 // find fills in after.
 func (d *dry) find() {
 	clear(d.after)
-	ids := d.history.ids
+	ids, from := d.history.ids, 0
 	if d.window > 0 {
-		ids = ids[max(0, len(ids)-d.window):]
+		from = max(0, len(ids)-d.window)
 	}
-	if len(ids) <= d.allowed {
+	if len(ids)-from <= d.allowed {
 		return
 	}
-	limit := 0 // tokens after the last breaker: no repetition counts as longer
-	for limit < len(ids) && !d.breakers[ids[len(ids)-1-limit]] {
-		limit++
-	}
+	limit := d.breakers.after(ids, from) // no repetition counts as longer
 	if limit < d.allowed {
 		return
 	}
+	ids = ids[from:]
 	d.lengths(ids)
 	for i := 1; i < len(ids); i++ {
 		n := min(d.common[i], int32(limit))
 		next := ids[len(ids)-i] // follows the tokens that end i before the end
-		if int(n) >= d.allowed && n > d.after[next] && !d.breakers[next] {
+		if int(n) >= d.allowed && n > d.after[next] && !d.breakers.isAlone(next) {
 			d.after[next] = n
 		}
 	}

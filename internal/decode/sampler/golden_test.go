@@ -197,7 +197,7 @@ func (c goldenCase) llama() Params {
 	out := Params{
 		Rules: Llama, Temperature: 1, TopK: max(0, p.TopK), TopP: p.TopP, MinP: p.MinP, TypicalP: p.TypicalP, TopNSigma: max(0, p.TopNSigma), MinKeep: p.MinKeep,
 		XTCProbability: p.XTC, XTCThreshold: p.XTCThreshold, RepetitionPenalty: p.Repeat, FrequencyPenalty: p.Frequency, PresencePenalty: p.Presence,
-		PenaltyWindow: p.RepeatLastN, DRYMultiplier: p.DRYMultiplier, DRYBase: p.DRYBase, DRYAllowedLength: p.DRYAllowed, DRYWindow: max(0, p.DRYLastN), DRYBreakers: p.Breakers,
+		PenaltyWindow: p.RepeatLastN, DRYMultiplier: p.DRYMultiplier, DRYBase: p.DRYBase, DRYAllowedLength: p.DRYAllowed, DRYWindow: max(0, p.DRYLastN), DRYBreakers: alone(p.Breakers...),
 	}
 	if c.Sampler == "penalties" && p.RepeatLastN == 0 || c.Sampler == "dry" && (p.DRYLastN == 0 || p.DRYMultiplier == 0) {
 		return Params{}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/systemgemma/systemgemma/internal/decode/watermark"
 	"pgregory.net/rapid"
 )
@@ -24,37 +23,15 @@ func generate(t testing.TB, p Params, logits []float32, n int) (ids []int32) {
 	return ids
 }
 
-// dry's lengths equal those found by comparing every earlier place with the end.
-func TestDRYEqualsPlainSearch(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ids := rapid.SliceOfN(rapid.Int32Range(0, 3), 0, 60).Draw(t, "ids")
-		p := Params{DRYMultiplier: 1, DRYAllowedLength: rapid.IntRange(1, 3).Draw(t, "allowed"), DRYWindow: rapid.IntRange(0, 70).Draw(t, "window")}
-		if rapid.Bool().Draw(t, "breaker") {
-			p.DRYBreakers = []int32{3}
+// alone are tokens that are breakers by themselves.
+func alone(ids ...int32) (b *Breakers) {
+	for _, id := range ids {
+		if b == nil {
+			b = &Breakers{}
 		}
-		h := &history{}
-		d := newDRY(&p, h)
-		for _, id := range ids {
-			h.accept(id)
-		}
-		d.find()
-		if p.DRYWindow > 0 {
-			ids = ids[max(0, len(ids)-p.DRYWindow):]
-		}
-		want := map[int32]int32{}
-		for end := 1; end < len(ids); end++ { // ids[end] follows ids[:end]
-			n := 0
-			for n < end && ids[end-1-n] == ids[len(ids)-1-n] && !slices.Contains(p.DRYBreakers, ids[len(ids)-1-n]) {
-				n++
-			}
-			if n >= p.DRYAllowedLength && !slices.Contains(p.DRYBreakers, ids[end]) && len(ids) > p.DRYAllowedLength {
-				want[ids[end]] = max(want[ids[end]], int32(n))
-			}
-		}
-		if diff := cmp.Diff(want, d.after); diff != "" {
-			t.Fatalf("%v (-want +got):\n%s", ids, diff)
-		}
-	})
+		b.Add(id, nil)
+	}
+	return b
 }
 
 // XTC drops the best tokens as often as it says.

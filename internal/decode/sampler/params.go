@@ -61,10 +61,10 @@ type Params struct {
 	// DRYMultiplier times DRYBase^(n - DRYAllowedLength) is subtracted from the score of a token that would go on with a
 	// repetition of n tokens, n at least DRYAllowedLength. 0 is off; at most 100.
 	DRYMultiplier    float64
-	DRYBase          float64 // 0 means 1.75; 1 to 100
-	DRYAllowedLength int     // 0 means 2
-	DRYWindow        int     // tokens looked back; 0 means all
-	DRYBreakers      []int32 // tokens that repetitions end at, never punished
+	DRYBase          float64   // 0 means 1.75; 1 to 100
+	DRYAllowedLength int       // 0 means 2
+	DRYWindow        int       // tokens looked back; 0 means all
+	DRYBreakers      *Breakers // what repetitions end at; nil: nothing
 
 	// Guided steers away from what the model says after another prompt (Sampler.Against): scores become log-probabilities l, and then
 	// u + GuidanceScale (l - u), u being the other ones. It comes before all else.

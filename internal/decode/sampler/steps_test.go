@@ -59,7 +59,7 @@ func drawParams(t *rapid.T) Params {
 	}
 	if rapid.Bool().Draw(t, "dry") {
 		p.DRYMultiplier, p.DRYBase, p.DRYAllowedLength = maybe("dry_multiplier", 0, 99)+0.1, 1+maybe("dry_base", 0, 99), rapid.IntRange(1, 3).Draw(t, "dry_allowed_length")
-		p.DRYBreakers, p.DRYWindow = ids("dry_breakers"), rapid.IntRange(0, 20).Draw(t, "dry_window")
+		p.DRYBreakers, p.DRYWindow = alone(ids("dry_breakers")...), rapid.IntRange(0, 20).Draw(t, "dry_window")
 	}
 	if p.Temperature == 0 {
 		return p

@@ -179,7 +179,7 @@ func (p *Params) validateTogether() error {
 		return &OptionError{"watermark", "no mirostat beside it", "both"}
 	case p.XTCThreshold != 0 && p.XTCProbability == 0:
 		return &OptionError{"xtc_threshold", "xtc_probability beside it", "none"}
-	case p.DRYMultiplier == 0 && (p.DRYBase != 0 || p.DRYAllowedLength != 0 || p.DRYWindow != 0 || len(p.DRYBreakers) > 0):
+	case p.DRYMultiplier == 0 && (p.DRYBase != 0 || p.DRYAllowedLength != 0 || p.DRYWindow != 0 || p.DRYBreakers != nil):
 		return &OptionError{"dry_base, dry_allowed_length, dry_window, dry_breakers", "dry_multiplier beside them", "none"}
 	case len(p.ForcedEOS) > 0 && p.MaxTokens == 0:
 		return &OptionError{"forced_eos", "max_tokens beside it", "none"}

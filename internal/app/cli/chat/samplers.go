@@ -33,7 +33,7 @@ type Samplers struct {
 	DRYBase          *float64 `json:"dry_base,omitempty" name:"dry-base" placeholder:"BASE" group:"Sampling" help:"The base there. 0 is 1.75."`
 	DRYAllowedLength *int     `json:"dry_allowed_length,omitempty" name:"dry-allowed-length" placeholder:"LENGTH" group:"Sampling" help:"The shortest repetition punished. 0 is 2."`
 	DRYWindow        *int     `json:"dry_window,omitempty" name:"dry-window" placeholder:"N" group:"Sampling" help:"Let it see the last N tokens. 0 is all."`
-	DRYBreakers      []string `json:"dry_breakers,omitempty" name:"dry-breakers" sep:"none" placeholder:"C" group:"Sampling" help:"A character that repetitions end at, instead of line end, colon, quote and asterisk; \"\\n\" in quotes is a line end. May be given several times."`
+	DRYBreakers      []string `json:"dry_breakers,omitempty" name:"dry-breakers" sep:"none" placeholder:"TEXT" group:"Sampling" help:"A text that repetitions end at, instead of line end, colon, quote and asterisk; \"\\n\" in quotes is a line end. May be given several times."`
 	LogitBias        []string `json:"logit_bias,omitempty" sep:"none" placeholder:"TOKEN=X" group:"Sampling" help:"Add X to the logit of a token: an id, or a text, of which each token counts. A text of digits wants double quotes; never instead of X bans. May be given several times."`
 	SequenceBias     []string `json:"sequence_bias,omitempty" sep:"none" placeholder:"TEXT=X" group:"Sampling" help:"Add X to the logit of the last token of TEXT after the others have come. May be given several times."`
 	BadWords         []string `json:"bad_words,omitempty" sep:"none" placeholder:"TEXT" group:"Sampling" help:"Never say TEXT, in these tokens: amid a sentence it begins with a space. May be given several times."`

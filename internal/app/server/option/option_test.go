@@ -181,7 +181,7 @@ func TestRefused(t *testing.T) {
 		`{"truncation": "some"}`: "truncation: want auto or disabled", `{"context_overflow": "x"}`: "context_overflow: want", `{"lora": [{"scale": 1}]}`: "lora[0].id: want the id", `{"lora": {"id": 1}}`: "lora: want a list",
 		`{"lora": [{"id": 0, "scale": 1e9}]}`: "lora[0].scale", `{"exponential_decay_length_penalty": [1]}`: "exponential_decay_length_penalty", `{"ignore_eos": 1}`: "ignore_eos: want true or false",
 		`{"suppress_tokens": [-1]}`: "suppress_tokens: want token ids of 0 and more", `{"suppress_tokens": [1e20]}`: "suppress_tokens: want a list of token ids", `{"dry_sequence_breakers": [""]}`: "dry_sequence_breakers",
-		`{"dry_multiplier": 1, "dry_sequence_breakers": ["ab"]}`: "want single characters", `{"sequence_bias": [[[], 1]]}`: "sequence_bias",
+		`{"dry_multiplier": 1, "dry_sequence_breakers": ["` + strings.Repeat("a", 41) + `"]}`: "dry_sequence_breakers: want texts of 1 to 40 bytes, found one of 41", `{"sequence_bias": [[[], 1]]}`: "sequence_bias",
 	} {
 		_, _, err := read(t, body, OpenAI)
 		var p *problem.Error

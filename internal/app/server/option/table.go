@@ -20,11 +20,13 @@ type row struct {
 
 // Bounds of what requests may hold, all checked before any work.
 const (
-	MaxStops   = 64
-	maxStop    = 1024 // bytes
-	maxBiases  = 4096
-	maxWords   = 256
-	maxSamples = 64
+	MaxStops    = 64
+	maxStop     = 1024 // bytes
+	maxBiases   = 4096
+	maxWords    = 256
+	maxBreakers = 64 // the library's
+	maxBreaker  = 40 // bytes; the library's
+	maxSamples  = 64
 )
 
 // table is every option that is honoured. Order does not matter but where the comments say so.
@@ -84,7 +86,7 @@ var table = []row{
 		}
 	})},
 	{[]string{"dry_sequence_breakers"}, func(r *reader, name string) error { // after what turns DRY off
-		list, err := r.texts(name, maxWords, 16)
+		list, err := r.texts(name, maxBreakers, maxBreaker)
 		if err == nil && r.s.DRYMultiplier != 0 {
 			r.s.DRYBreakers = append([]string{}, list...)
 		}
