@@ -21,7 +21,7 @@ import (
 type BenchOptions struct {
 	Prefill []int // lengths of prompts, in tokens
 	Decode  int   // tokens to generate one by one; 0: none
-	// Parallel are numbers of conversations, each of a prompt of 128 tokens and an answer, to run at a time.
+	// Parallel are numbers of conversations, each of a prompt of 128 tokens and an answer, to run at a time. Each gives two results.
 	Parallel []int
 	Depths   []int // tokens that the KV cache holds before; nil: 0
 	Threads  []int // nil: all processors that this process may use
@@ -38,8 +38,10 @@ const (
 	BenchPrefill BenchTest = "prefill"
 	// BenchDecode is generating greedily, one token at a time.
 	BenchDecode BenchTest = "decode"
-	// BenchParallel is generating Tokens answers at a time, one token of each in a step: tokens/s of all together.
-	BenchParallel BenchTest = "parallel"
+	// BenchParallelDecode is generating Tokens answers at a time: tokens/s of all together while all generate and no prompt is computed.
+	BenchParallelDecode BenchTest = "parallel_decode"
+	// BenchParallelWhole is the same with the prompts: answered tokens/s from asking on, until each answer has 64 tokens.
+	BenchParallelWhole BenchTest = "parallel_whole"
 )
 
 // Spread is the smallest, the middle and the largest of some measurements.

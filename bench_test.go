@@ -303,7 +303,12 @@ func TestBenchParallel(t *testing.T) {
 		r.TokS = Spread{}
 		got = append(got, r)
 	}
-	want := []BenchResult{{Test: BenchParallel, Type: "w8a8", Tokens: 1, Depth: 128, Threads: 2}, {Test: BenchParallel, Type: "w8a8", Tokens: 5, Depth: 128, Threads: 2}}
+	var want []BenchResult
+	for _, n := range []int{1, 5} {
+		for _, test := range []BenchTest{BenchParallelDecode, BenchParallelWhole} {
+			want = append(want, BenchResult{Test: test, Type: "w8a8", Tokens: n, Depth: 128, Threads: 2})
+		}
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -27,7 +27,7 @@ type benchCmd struct {
 	Preset    preset   `placeholder:"NAME" group:"Model" help:"Arithmetic: exact (float32 for any file) or speed (activations rounded to bfloat16 for bfloat16 weights)."`
 	Prefill   []int    `placeholder:"N" group:"Measure" help:"Lengths of prompts; 0 is none. Default: 128,512."`
 	Decode    *int     `placeholder:"N" group:"Measure" help:"Tokens to generate; 0 is none. Default: 32."`
-	Parallel  []int    `placeholder:"N" group:"Measure" help:"Numbers of conversations to run at a time (prompts of 128 tokens): tokens/s of all together."`
+	Parallel  []int    `placeholder:"N" group:"Measure" help:"Numbers of conversations to run at a time, each a prompt of 128 tokens and an answer: tokens/s of all together, decoding alone (parallel_decode) and with the prompts (parallel_whole)."`
 	Depth     []int    `placeholder:"N" group:"Measure" help:"Tokens in the KV cache before. Default: 0."`
 	Threads   []int    `placeholder:"N" group:"Measure" help:"Numbers of threads. Default: 1 and all."`
 	Repeat    int      `placeholder:"N" default:"5" group:"Measure" help:"Measurements of each, after one that warms up."`

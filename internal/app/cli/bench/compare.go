@@ -94,7 +94,7 @@ func judge(b, a *Row) (ratio float64, v Verdict) {
 // Report is the comparison as text: a line for each test, what to think of the machine, and the sum.
 func Report(list []Compared) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-18s %-6s %-14s %6s %6s %7s %10s %10s %7s  %s\n", "model", "type", "test", "tokens", "depth", "threads", "before", "now", "ratio", "verdict")
+	fmt.Fprintf(&b, "%-18s %-6s %-15s %6s %6s %7s %10s %10s %7s  %s\n", "model", "type", "test", "tokens", "depth", "threads", "before", "now", "ratio", "verdict")
 	var count [5]int
 	changed := ""
 	for _, c := range list {
@@ -112,7 +112,7 @@ func Report(list []Compared) string {
 		if c.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2f", c.Ratio)
 		}
-		fmt.Fprintf(&b, "%-18s %-6s %-14s %6s %6s %7s %10s %10s %7s  %s\n", cut(r.Model, 18), r.Type, r.Test, positive(r.Tokens), positive(r.Depth), positive(r.Threads),
+		fmt.Fprintf(&b, "%-18s %-6s %-15s %6s %6s %7s %10s %10s %7s  %s\n", cut(r.Model, 18), r.Type, r.Test, positive(r.Tokens), positive(r.Depth), positive(r.Threads),
 			amount(c.Before), amount(c.After), ratio, words(r.Test)[c.Verdict])
 	}
 	b.WriteString(changed)
@@ -143,7 +143,7 @@ func positive(n int) string {
 
 // amount is a row's value with its unit.
 func amount(r Row) string {
-	i := slices.Index([]string{Prefill, Decode, Parallel, ReadBandwidth, Int8Peak, Load}, r.Test)
+	i := slices.Index([]string{Prefill, Decode, ParallelDecode, ParallelWhole, ReadBandwidth, Int8Peak, Load}, r.Test)
 	switch {
 	case r.Test == Memory:
 		return megabytes(r.PeakBytes)

@@ -18,20 +18,24 @@ import (
 
 // Tests that a Row can hold, as JSON names them.
 const (
-	Prefill       = string(systemgemma.BenchPrefill)
-	Decode        = string(systemgemma.BenchDecode)
-	Parallel      = string(systemgemma.BenchParallel)
-	ReadBandwidth = "read_bandwidth"
-	Int8Peak      = "int8_peak"
-	Memory        = "memory"
-	Load          = "load"
+	Prefill        = string(systemgemma.BenchPrefill)
+	Decode         = string(systemgemma.BenchDecode)
+	ParallelDecode = string(systemgemma.BenchParallelDecode)
+	ParallelWhole  = string(systemgemma.BenchParallelWhole)
+	ReadBandwidth  = "read_bandwidth"
+	Int8Peak       = "int8_peak"
+	Memory         = "memory"
+	Load           = "load"
 )
+
+// earlierParallel is what an earlier version called ParallelDecode.
+const earlierParallel = "parallel"
 
 // Row is one measurement. Which fields count depends on Test.
 type Row struct {
 	Test    string
 	Threads int
-	Value   systemgemma.Spread // tokens/s (prefill, decode, parallel), GB/s, GOPS or seconds (load)
+	Value   systemgemma.Spread // tokens/s (prefill, decode, parallel_...), GB/s, GOPS or seconds (load)
 
 	// Of a model: all but read_bandwidth and int8_peak.
 	Model, Type   string
@@ -121,12 +125,15 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 		return errors.New("want a JSON object of bench --json")
 	}
 	switch kind.Test {
-	case Prefill, Decode, Parallel:
+	case Prefill, Decode, ParallelDecode, ParallelWhole, earlierParallel:
 		return decode(data, r, func(x *rate) (Row, bool) {
 			if x.Tokens == nil || x.Depth == nil || x.TokS == nil {
 				return Row{}, false
 			}
 			row := Row{Test: x.Test, Threads: x.Threads, Value: *x.TokS, Model: x.Model, Type: x.Type, Tokens: *x.Tokens, Depth: *x.Depth, Ops: x.Ops, Bytes: x.Bytes}
+			if row.Test == earlierParallel {
+				row.Test = ParallelDecode
+			}
 			if x.Roofline != nil {
 				row.Roofline = *x.Roofline
 			}
@@ -159,7 +166,7 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 			return Row{Test: x.Test, Threads: x.Threads, Value: *x.Seconds, Model: x.Model, Type: x.Type}, true
 		})
 	}
-	return fmt.Errorf("test: want prefill, decode, read_bandwidth, int8_peak, memory or load, found %.40q", kind.Test)
+	return fmt.Errorf("test: want prefill, decode, parallel_decode, parallel_whole, read_bandwidth, int8_peak, memory or load, found %.40q", kind.Test)
 }
 
 // decode reads an object of one kind and holds it to what that kind must have.

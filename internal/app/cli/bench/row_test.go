@@ -20,12 +20,17 @@ var examples = []struct {
 	{
 		Row{Test: Prefill, Threads: 2, Value: spread{Min: 99, Median: 100.5, Max: 120}, Model: "synthetic 2b", Type: "w8a8", Tokens: 512, Roofline: 81.25, Ops: 4e9, Bytes: 20.5e6},
 		`{"test":"prefill","type":"w8a8","tokens":512,"depth":0,"threads":2,"tok_s":{"min":99,"median":100.5,"max":120},"roofline_pct":81.25,"ops_per_token":4000000000,"bytes_per_token":20500000,"model":"synthetic 2b"}`,
-		"synthetic 2b       w8a8   prefill     512      0       2        100 tok/s          99.0 - 120     81 %\n",
+		"synthetic 2b       w8a8   prefill            512      0       2        100 tok/s          99.0 - 120     81 %\n",
 	},
 	{
 		Row{Test: Decode, Threads: 1, Value: spread{Min: 9, Median: 9.5, Max: 10}, Model: "mini", Type: "bf16", Tokens: 32, Depth: 4096},
 		`{"test":"decode","type":"bf16","tokens":32,"depth":4096,"threads":1,"tok_s":{"min":9,"median":9.5,"max":10},"roofline_pct":null,"model":"mini"}`,
-		"mini               bf16   decode       32   4096       1       9.50 tok/s         9.00 - 10.0\n",
+		"mini               bf16   decode              32   4096       1       9.50 tok/s         9.00 - 10.0\n",
+	},
+	{
+		Row{Test: ParallelDecode, Threads: 2, Value: spread{Min: 15, Median: 16, Max: 17}, Model: "mini", Type: "w8a8", Tokens: 16, Depth: 128},
+		`{"test":"parallel_decode","type":"w8a8","tokens":16,"depth":128,"threads":2,"tok_s":{"min":15,"median":16,"max":17},"roofline_pct":null,"model":"mini"}`,
+		"mini               w8a8   parallel_decode     16    128       2       16.0 tok/s         15.0 - 17.0\n",
 	},
 	{
 		Row{Test: ReadBandwidth, Threads: 2, Value: spread{Min: 30, Median: 31, Max: 33.25}, CPU: "A (CPU)", Kernel: "avx2", BufferBytes: 256 << 20},
@@ -40,12 +45,12 @@ var examples = []struct {
 	{
 		Row{Test: Memory, Model: "a/long/path/to/a/model.gguf", Type: "w8a8", Tokens: 1024, PeakBytes: 2_700_000_000, WeightBytes: 2_600_000_000, KVBytes: 54_000_000, Pause: 0.00012},
 		`{"test":"memory","type":"w8a8","tokens":1024,"peak_rss_bytes":2700000000,"weight_bytes":2600000000,"kv_bytes":54000000,"gc_pause_seconds":0.00012,"model":"a/long/path/to/a/model.gguf"}`,
-		"…h/to/a/model.gguf w8a8   memory     1024                      2700 MB    weights 2600 MB, KV cache 54.0 MB, longest GC pause 0.120 ms\n",
+		"…h/to/a/model.gguf w8a8   memory            1024                      2700 MB    weights 2600 MB, KV cache 54.0 MB, longest GC pause 0.120 ms\n",
 	},
 	{
 		Row{Test: Load, Threads: 2, Model: "mini", Type: "w8a8", Value: spread{Min: 0.002, Median: 0.0033, Max: 0.25}},
 		`{"test":"load","type":"w8a8","threads":2,"seconds":{"min":0.002,"median":0.0033,"max":0.25},"model":"mini"}`,
-		"mini               w8a8   load                         2       3.30 ms             2.00 - 250\n",
+		"mini               w8a8   load                                2       3.30 ms             2.00 - 250\n",
 	},
 }
 
@@ -71,13 +76,22 @@ func TestRowJSON(t *testing.T) {
 	}
 }
 
+// Files of an earlier version have another name for one test.
+func TestEarlierName(t *testing.T) {
+	var r Row
+	line := strings.Replace(examples[2].json, "parallel_decode", "parallel", 1)
+	if err := json.Unmarshal([]byte(line), &r); err != nil || r != examples[2].row {
+		t.Errorf("%s: %+v, %v", line, r, err)
+	}
+}
+
 func TestRowText(t *testing.T) {
 	for _, e := range examples {
 		if d := cmp.Diff(e.text, e.row.String()); d != "" {
 			t.Error(d)
 		}
 	}
-	const head = "model              type   test     tokens  depth threads     median                 min - max  of roof\n"
+	const head = "model              type   test            tokens  depth threads     median                 min - max  of roof\n"
 	if d := cmp.Diff(head, Head()); d != "" {
 		t.Error(d)
 	}
@@ -112,7 +126,7 @@ func TestReadRefuses(t *testing.T) {
 		"null":                 "line 1: test: want prefill",
 		"GGUF\x00":             "line 1: want a JSON object of bench --json",
 		good + "\n" + good:     "line 2: the same test as in line 1",
-		`{"test":"fly"}`:       `line 1: test: want prefill, decode, read_bandwidth, int8_peak, memory or load, found "fly"`,
+		`{"test":"fly"}`:       `line 1: test: want prefill, decode, parallel_decode, parallel_whole, read_bandwidth, int8_peak, memory or load, found "fly"`,
 		`{"test":"prefill"}`:   "a field is missing",
 		`{"test":"memory"}`:    "a field is missing",
 		`{"test":"load"}`:      "a field is missing",

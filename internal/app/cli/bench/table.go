@@ -9,7 +9,7 @@ import (
 
 // Head names the columns of a model's rows.
 func Head() string {
-	return fmt.Sprintf("%-18s %-6s %-8s %6s %6s %7s %10s %-5s %19s %8s\n", "model", "type", "test", "tokens", "depth", "threads", "median", "", "min - max", "of roof")
+	return fmt.Sprintf("%-18s %-6s %-15s %6s %6s %7s %10s %-5s %19s %8s\n", "model", "type", "test", "tokens", "depth", "threads", "median", "", "min - max", "of roof")
 }
 
 // String is the row as a line of text: below Head for a model's, else a sentence.
@@ -20,17 +20,17 @@ func (r Row) String() string {
 	case Int8Peak:
 		return fmt.Sprintf("%-16s %s GOPS (%s), %s, %s\n", "int8 peak", number(r.Value.Max), span(r.Value), r.Instruction, threads(r.Threads))
 	case Memory:
-		return fmt.Sprintf("%-18s %-6s %-8s %6d %6s %7s %10s %-5s weights %s, KV cache %s, longest GC pause %s ms\n", cut(r.Model, 18), r.Type, r.Test, r.Tokens, "", "",
+		return fmt.Sprintf("%-18s %-6s %-15s %6d %6s %7s %10s %-5s weights %s, KV cache %s, longest GC pause %s ms\n", cut(r.Model, 18), r.Type, r.Test, r.Tokens, "", "",
 			number(float64(r.PeakBytes)/1e6), "MB", megabytes(r.WeightBytes), megabytes(r.KVBytes), number(1000*r.Pause))
 	case Load:
-		return fmt.Sprintf("%-18s %-6s %-8s %6s %6s %7d %10s %-5s %19s\n", cut(r.Model, 18), r.Type, r.Test, "", "", r.Threads, number(1000*r.Value.Median), "ms",
+		return fmt.Sprintf("%-18s %-6s %-15s %6s %6s %7d %10s %-5s %19s\n", cut(r.Model, 18), r.Type, r.Test, "", "", r.Threads, number(1000*r.Value.Median), "ms",
 			span(systemgemma.Spread{Min: 1000 * r.Value.Min, Max: 1000 * r.Value.Max}))
 	}
 	roof := ""
 	if r.Roofline > 0 {
 		roof = fmt.Sprintf("%.0f %%", r.Roofline)
 	}
-	line := fmt.Sprintf("%-18s %-6s %-8s %6d %6d %7d %10s %-5s %19s %8s", cut(r.Model, 18), r.Type, r.Test, r.Tokens, r.Depth, r.Threads,
+	line := fmt.Sprintf("%-18s %-6s %-15s %6d %6d %7d %10s %-5s %19s %8s", cut(r.Model, 18), r.Type, r.Test, r.Tokens, r.Depth, r.Threads,
 		number(r.Value.Median), "tok/s", span(r.Value), roof)
 	return strings.TrimRight(line, " ") + "\n"
 }
