@@ -76,7 +76,11 @@ func norm(x []float64) float64 {
 }
 
 // HiddenStates calls out with the hidden state after the final norm of every position of ids, in order. state has
-// Config.HiddenSize numbers and is valid during the call only. out must not block.
-func (m *Model) HiddenStates(ctx context.Context, ids []int32, out func(position int, state []float32) error) error {
-	return m.engine.States(ctx, ids, out)
+// Config.HiddenSize numbers and is valid during the call only. out must not block. adapters are as in Score.
+func (m *Model) HiddenStates(ctx context.Context, ids []int32, out func(position int, state []float32) error, adapters ...AdapterUse) error {
+	set, err := m.adapterSet(adapters)
+	if err != nil {
+		return err
+	}
+	return m.engine.States(ctx, ids, set, out)
 }

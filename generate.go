@@ -131,6 +131,7 @@ type Result struct {
 	IDs       []int32 // generated tokens, an end token included
 	Logprobs  []float64
 	Top       [][]TokenLogprob // with TopLogprobs: of each token
+	Steps     [][]SamplingStep // with Explain: of each token
 	PromptIDs []int32
 	// With PromptLogprobs: the log probability of each token of the prompt after the first, given those before it.
 	PromptLogprobs []float64
@@ -399,6 +400,9 @@ func (a *answer) token(t engine.Token) bool {
 		e.Top, e.Steps = d.Top, d.Steps
 		if d.Top != nil {
 			a.result.Top = append(a.result.Top, d.Top)
+		}
+		if d.Steps != nil {
+			a.result.Steps = append(a.result.Steps, d.Steps)
 		}
 	}
 	if !t.Stop {

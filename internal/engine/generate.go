@@ -37,9 +37,9 @@ func (e *Engine) Logits(ctx context.Context, ids []int32, adapters *gemma2.Adapt
 	return e.read(ctx, ids, 0, adapters, out)
 }
 
-// States runs ids once and calls out with the hidden state of every one of them after the final norm.
-func (e *Engine) States(ctx context.Context, ids []int32, out func(row int, state []float32) error) error {
-	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, States: true})
+// States runs ids once and calls out with the hidden state of every one of them after the final norm, with adapters (nil: none).
+func (e *Engine) States(ctx context.Context, ids []int32, adapters *gemma2.AdapterSet, out func(row int, state []float32) error) error {
+	return e.submitRead(ctx, &Request{Prompt: slices.Clone(ids), Read: out, States: true, Adapters: adapters})
 }
 
 func (e *Engine) read(ctx context.Context, ids []int32, from int, adapters *gemma2.AdapterSet, out func(row int, logits []float32) error) error {

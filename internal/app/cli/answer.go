@@ -38,6 +38,7 @@ type answerJSON struct {
 	Cut          bool     `json:"cut"`              // it has only a part of the format that it was held to
 	Score        *float64 `json:"score,omitempty"`  // with --beams: what answers are ordered by
 	Healed       string   `json:"healed,omitempty"` // with --heal: the end of the prompt that text goes on after
+	Dropped      int      `json:"dropped_messages,omitempty"` // with --context-overflow: left out
 
 	Logprobs          []float64                    `json:"logprobs,omitempty"` // of ids, with --logprobs
 	TopLogprobs       [][]systemgemma.TokenLogprob `json:"top_logprobs,omitempty"`
@@ -50,6 +51,9 @@ type counts struct {
 	PromptTokens     int `json:"prompt_tokens"`
 	CachedTokens     int `json:"cached_tokens"`
 	CompletionTokens int `json:"completion_tokens"`
+	DraftedTokens    int `json:"drafted_tokens,omitempty"`  // guessed
+	AcceptedTokens   int `json:"accepted_tokens,omitempty"` // of these, guessed rightly
+	CertainTokens    int `json:"certain_tokens,omitempty"`  // that the format left no choice for
 }
 
 type seconds struct {
@@ -131,7 +135,7 @@ func (a *answer) explain(env *Env, e systemgemma.Event) error {
 func (a *answer) json(env *Env, r *systemgemma.Result) error {
 	out := answerJSON{
 		IDs: list(r.IDs), PromptIDs: list(r.PromptIDs), FinishReason: string(r.FinishReason), Seed: r.Seed, Warnings: list(r.Warnings), Cut: r.Cut,
-		Counts:  counts{len(r.PromptIDs), r.CachedTokens, len(r.IDs)},
+		Counts:  counts{len(r.PromptIDs), r.CachedTokens, len(r.IDs), r.DraftedTokens, r.AcceptedTokens, r.CertainTokens},
 		Seconds: seconds{a.load.Seconds(), r.TTFT.Seconds(), r.Prefill.Seconds(), r.Decode.Seconds()},
 	}
 	if a.hasText {
@@ -144,7 +148,7 @@ func (a *answer) json(env *Env, r *systemgemma.Result) error {
 		out.PromptLogprobs, out.PromptTopLogprobs = r.PromptLogprobs, r.PromptTop
 	}
 	out.Explain = a.steps
-	out.Healed = r.Healed
+	out.Healed, out.Dropped = r.Healed, r.DroppedMessages
 	if a.command.Beams > 0 {
 		out.Score = &r.Score
 	}

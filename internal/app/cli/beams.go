@@ -28,6 +28,8 @@ func (f *searchFlags) check(c *runCmd) error {
 		return usagef("--n: want at most as many as --beams, %d, found %d", f.Beams, c.N)
 	case f.Beams > 0 && (c.BestOf > 0 || c.Mode != "" || c.Explain > 0 || c.PromptLogprobs || f.GuidanceScale != nil || f.Heal || c.Logprobs != nil && *c.Logprobs > 0):
 		return usagef("--beams: want no --best-of, --mode, --explain, --prompt-logprobs, --logprobs above 0, --guidance-scale and --heal beside it")
+	case (f.Beams > 0 || f.GuidanceScale != nil) && (c.Lookup || c.Prediction != ""):
+		return usagef("--lookup, --prediction: want no --beams and no --guidance-scale beside them: what goes side by side is not guessed")
 	case f.NegativePrompt != nil && f.GuidanceScale == nil:
 		return usagef("--negative-prompt: want --guidance-scale beside it")
 	case f.NegativePrompt != nil && c.IDs != nil:
@@ -66,7 +68,7 @@ func (c *runCmd) search(ctx context.Context, env *Env, m *systemgemma.Model, r r
 	if c.IDs != nil || c.Raw {
 		results, err = m.GenerateBeams(ctx, c.bare(r), o, b)
 	} else {
-		results, err = m.ChatBeams(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *o}, b)
+		results, err = m.ChatBeams(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *o, Context: c.Context()}, b)
 	}
 	status.Stop()
 	if err != nil {

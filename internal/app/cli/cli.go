@@ -25,6 +25,7 @@ type commands struct {
 	Tokenize tokenizeCmd `cmd:"" help:"Turn text into token ids, and back."`
 	Template templateCmd `cmd:"" help:"Show the exact prompt that the model sees."`
 	Score    scoreCmd    `cmd:"" help:"Tell how likely a model finds given tokens."`
+	Embed    embedCmd    `cmd:"" help:"Turn texts into vectors."`
 	Show     showCmd     `cmd:"" help:"Describe a model: config, tensors, tokenizer, template, provenance."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at this computer: CPU level, kernels, threads, memory, models."`
 	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine runs a model, and what bounds it."`

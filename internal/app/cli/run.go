@@ -1,4 +1,5 @@
-package cli
+c.Beams > 0 || c.GuidanceScale != nil || c.Prediction != "" {
+		return usagef("--n, --best-of, --explain, --beams, --guidance-scale, --prediction: want a promptpackage cli
 
 import (
 	"context"
@@ -133,6 +134,7 @@ type request struct {
 	chat                  bool
 	seed                  []systemgemma.Message // of the model: conversations begin with them
 	adapters              []systemgemma.AdapterUse
+	prediction            string // of the answer
 	format                *systemgemma.Format
 }
 
@@ -142,6 +144,11 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 	}
 	if r.format, err = c.format(); err != nil {
 		return r, err
+	}
+	if c.Prediction != "" {
+		if r.prediction, err = readFile(c.Prediction, maxText); err != nil {
+			return r, fmt.Errorf("--prediction: %w", err)
+		}
 	}
 	if r.format != nil && c.IgnoreEOS {
 		return r, usagef("--ignore-eos: want no format beside it: an answer ends where its format does")
@@ -262,6 +269,8 @@ func (c *runCmd) checkUse(system bool, words []string) error {
 		return usagef("--system: want no --raw and no --ids beside it: they use no chat template")
 	case bare && (c.SystemMode != "" || c.Template != ""):
 		return usagef("--system-mode, --template: want no --raw and no --ids beside them: they use no chat template")
+	case bare && c.ContextOverflow != "":
+		return usagef("--context-overflow: want no --raw and no --ids beside it: they are no conversation")
 	case c.Plain && (c.JSON || bare || len(words) > 0):
 		return usagef("--plain: want a chat, without prompt, --json, --raw and --ids")
 	}
@@ -279,7 +288,7 @@ func (c *runCmd) checkText(m *systemgemma.Model) error {
 // options are those of one answer.
 func (c *runCmd) options(m *systemgemma.Model, r request) *systemgemma.GenerateOptions {
 	o := c.Generate(m.DefaultSampling())
-	o.Adapters, o.Format = r.adapters, r.format
+	o.Adapters, o.Format, o.Prediction = r.adapters, r.format, r.prediction
 	c.detailFlags.generate(&o)
 	c.searchFlags.generate(&o, c.Raw)
 	return &o
@@ -306,7 +315,7 @@ func (c *runCmd) events(ctx context.Context, m *systemgemma.Model, r request) it
 	if c.IDs != nil || c.Raw {
 		return m.Generate(ctx, c.bare(r), o)
 	}
-	return m.Chat(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *o})
+	return m.Chat(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *o, Context: c.Context()})
 }
 
 // results are n answers.
@@ -314,7 +323,7 @@ func (c *runCmd) results(ctx context.Context, m *systemgemma.Model, r request, n
 	if c.IDs != nil || c.Raw {
 		return m.GenerateN(ctx, c.bare(r), c.options(m, r), n)
 	}
-	return m.ChatN(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *c.options(m, r)}, n)
+	return m.ChatN(ctx, r.messages(), &systemgemma.ChatOptions{GenerateOptions: *c.options(m, r), Context: c.Context()}, n)
 }
 
 // chat runs a conversation until the user leaves it.

@@ -18,6 +18,7 @@ type detailFlags struct {
 	Logprobs       *int   `name:"logprobs" placeholder:"N" group:"Output" help:"With --json: tell the log probability of each token, and the N best tokens there. 0 tells no others."`
 	PromptLogprobs bool   `group:"Output" help:"With --json: tell the same of the prompt's tokens."`
 	quiet          bool   `kong:"-"` // of the mode's system prompt nothing is told
+	Prediction     string `placeholder:"FILE" group:"Answer" help:"A file whose text the answer is expected to resemble, as the one it edits: guesses come from there, too. Implies --lookup."`
 	Explain        int    `placeholder:"N" group:"Output" help:"Show the N best candidates of each token before and after each sampler, instead of the text: as a table, or with --json."`
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/cli/wholefile"
 )
 
-// maxLogits bounds the logits that are kept until --logits is written, in bytes.
-const maxLogits = 4 << 30
+// maxKept bounds the numbers that are kept until --logits and --states are written, in bytes.
+const maxKept = 4 << 30
 
 // scoreCmd is `systemgemma score`.
 type scoreCmd struct {
@@ -24,6 +24,7 @@ type scoreCmd struct {
 	engineFlags
 	loraFlags
 	Logits string `placeholder:"FILE" group:"Output" help:"Also write the logits of every line as tensors logits.0, logits.1 ... to this safetensors file, float32 [tokens, vocabulary]."`
+	States string `placeholder:"FILE" group:"Output" help:"Also write the hidden states after the final norm as tensors states.0, states.1 ... to this safetensors file, float32 [tokens, hidden size]."`
 }
 
 // Help is the end of the help text.
@@ -47,8 +48,8 @@ type scoreResponse struct {
 
 // Run scores arguments, or lines.
 func (c *scoreCmd) Run(ctx context.Context, env *Env) error {
-	if c.Prompt != nil && c.Logits != "" {
-		return usagef("--logits: want JSON lines on standard input, found an argument")
+	if c.Prompt != nil && (c.Logits != "" || c.States != "") {
+		return usagef("--logits, --states: want JSON lines on standard input, found an argument")
 	}
 	o, err := options(textFlags{}, c.engineFlags)
 	if err != nil {
@@ -70,14 +71,20 @@ func (c *scoreCmd) Run(ctx context.Context, env *Env) error {
 	if c.Prompt != nil {
 		return c.show(ctx, env, m, adapters)
 	}
-	s := scorer{model: m, adapters: adapters, keep: c.Logits != ""}
-	lineErr := eachLine(ctx, env, s.line)
-	if c.Logits != "" && ctx.Err() == nil {
-		if err := s.write(c.Logits); err != nil {
-			return errors.Join(lineErr, fmt.Errorf("--logits: %w", err))
+	s := scorer{model: m, adapters: adapters, left: maxKept}
+	if c.Logits != "" {
+		s.kept = append(s.kept, kept{name: "logits", path: c.Logits, read: m.Logits})
+	}
+	if c.States != "" {
+		s.kept = append(s.kept, kept{name: "states", path: c.States, read: m.HiddenStates})
+	}
+	err = eachLine(ctx, env, s.line)
+	for _, k := range s.kept {
+		if ctx.Err() == nil {
+			err = errors.Join(err, k.write())
 		}
 	}
-	return lineErr
+	return err
 }
 
 // show scores the arguments for people.
@@ -104,13 +111,19 @@ func (c *scoreCmd) show(ctx context.Context, env *Env, m *systemgemma.Model, ada
 	return write(env.Stdout, b.String())
 }
 
-// scorer scores lines and keeps their logits.
+// scorer scores lines and keeps what else is wanted of them.
 type scorer struct {
 	model    *systemgemma.Model
 	adapters []systemgemma.AdapterUse
-	keep     bool
-	arrays   []systemgemma.Array
-	bytes    int64
+	kept     []kept
+	left     int64 // bytes that may still be kept
+}
+
+// kept are vectors, one for each token of a line, that go to a file.
+type kept struct {
+	name, path string
+	read       func(ctx context.Context, ids []int32, out func(position int, vector []float32) error, adapters ...systemgemma.AdapterUse) error
+	arrays     []systemgemma.Array
 }
 
 func (s *scorer) line(ctx context.Context, line int, r *scoreRequest) (*scoreResponse, error) {
@@ -118,8 +131,8 @@ func (s *scorer) line(ctx context.Context, line int, r *scoreRequest) (*scoreRes
 	if err != nil {
 		return nil, err
 	}
-	if s.keep {
-		if err := s.logits(ctx, fmt.Sprintf("logits.%d", line), x.IDs); err != nil {
+	for i := range s.kept {
+		if err := s.keep(ctx, &s.kept[i], line, x.IDs); err != nil {
 			return nil, err
 		}
 	}
@@ -138,31 +151,35 @@ func (s *scorer) score(ctx context.Context, r *scoreRequest) (*systemgemma.Score
 	return s.model.ScoreText(ctx, *r.Prompt, *r.Continuation, s.adapters...)
 }
 
-// logits keeps the logits of ids.
-func (s *scorer) logits(ctx context.Context, name string, ids []int32) error {
-	a := systemgemma.Array{Name: name}
-	err := s.model.Logits(ctx, ids, func(_ int, logits []float32) error {
+// keep keeps the vectors of the ids of a line.
+func (s *scorer) keep(ctx context.Context, k *kept, line int, ids []int32) error {
+	a := systemgemma.Array{Name: fmt.Sprintf("%s.%d", k.name, line)}
+	err := k.read(ctx, ids, func(_ int, vector []float32) error {
 		if a.Data == nil {
-			n := int64(len(logits)) * int64(len(ids))
-			if s.bytes+4*n > maxLogits {
-				return fmt.Errorf("--logits: want at most %s in all, found %s more; score fewer lines at once", size(maxLogits), size(s.bytes+4*n-maxLogits))
+			n := int64(len(vector)) * int64(len(ids))
+			if 4*n > s.left {
+				return fmt.Errorf("--%s: want at most %s in all, found %s more; score fewer lines at once", k.name, size(maxKept), size(4*n-s.left))
 			}
-			s.bytes += 4 * n
-			a.Data, a.Shape = make([]float32, 0, n), []int{len(ids), len(logits)}
+			s.left -= 4 * n
+			a.Data, a.Shape = make([]float32, 0, n), []int{len(ids), len(vector)}
 		}
-		a.Data = append(a.Data, logits...)
+		a.Data = append(a.Data, vector...)
 		return nil
 	}, s.adapters...)
 	if err == nil {
-		s.arrays = append(s.arrays, a)
+		k.arrays = append(k.arrays, a)
 	}
 	return err
 }
 
 // write makes the file as a whole. Lines that failed have no tensor in it.
-func (s *scorer) write(path string) error {
-	return wholefile.Write(path, 0o666, func(w io.Writer) error {
+func (k *kept) write() error {
+	err := wholefile.Write(k.path, 0o666, func(w io.Writer) error {
 		b := bufio.NewWriter(w)
-		return errors.Join(systemgemma.WriteSafetensors(b, s.arrays), b.Flush())
+		return errors.Join(systemgemma.WriteSafetensors(b, k.arrays), b.Flush())
 	})
+	if err != nil {
+		return fmt.Errorf("--%s: %w", k.name, err)
+	}
+	return nil
 }

@@ -65,6 +65,7 @@ type limitFlags struct {
 	Parallel    int           `default:"32" placeholder:"N" group:"Limits" help:"Requests that work at a time."`
 	Queue       int           `default:"256" placeholder:"N" group:"Limits" help:"Requests that wait beyond those; more are answered 503 at once."`
 	QueueWait   time.Duration `default:"5m" placeholder:"TIME" group:"Limits" help:"Longest time that a request waits."`
+	StepTokens  int           `default:"32" placeholder:"N" group:"Limits" help:"Tokens of prompts that are computed between two tokens of running answers: with fewer answers go on more evenly, with more prompts are read sooner. No answer depends on it."`
 	KeyParallel int           `placeholder:"N" group:"Limits" help:"Requests of one API key that work at a time. 0: no limit of its own."`
 	KeyRate     float64       `placeholder:"N" group:"Limits" help:"Requests of one API key in a minute; more are answered 429. 0: no limit."`
 	MaxN        int           `default:"8" placeholder:"N" group:"Limits" help:"Most answers to one prompt (n, best_of), and beams of a search (num_beams)."`
@@ -194,6 +195,9 @@ func (c *serveCmd) models(env *Env) (*hosted.Set, error) {
 		return nil, err
 	}
 	h.Open.Parallel, h.Open.Queue = 128, 1024 // the gate's limits count requests, these sequences
+	if h.Open.StepTokens = c.StepTokens; c.StepTokens < 1 || c.StepTokens > 128 {
+		return nil, usagef("--step-tokens: want 1 to 128, found %d", c.StepTokens)
+	}
 	for _, a := range c.Alias {
 		name, model, ok := strings.Cut(a, "=")
 		if !ok || name == "" || model == "" {

@@ -86,6 +86,7 @@ func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error
 	o := &systemgemma.ChatOptions{
 		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
 		SystemMode:      string(s.settings.SystemMode),
+		Context:         s.settings.Context(),
 	}
 	o.Adapters, o.Format, o.Progress = s.adapters, s.format, true
 	if s.newSeed {
@@ -163,12 +164,19 @@ func advise(err error) error {
 	return err
 }
 
-// Stats says how fast an answer was, in one line.
+// Stats says how fast an answer was, in one line, and what guesses brought.
 func Stats(r *systemgemma.Result) string {
 	computed := len(r.PromptIDs) - r.CachedTokens
-	return fmt.Sprintf("prompt %d tokens (%d cached), prefill %s; answer %d tokens, decode %s; first token after %.3f s",
+	more := ""
+	if r.DraftedTokens > 0 {
+		more = fmt.Sprintf("; %d of %d guesses right (%.0f %%)", r.AcceptedTokens, r.DraftedTokens, 100*float64(r.AcceptedTokens)/float64(r.DraftedTokens))
+	}
+	if r.CertainTokens > 0 {
+		more += fmt.Sprintf("; %d tokens certain by the format", r.CertainTokens)
+	}
+	return fmt.Sprintf("prompt %d tokens (%d cached), prefill %s; answer %d tokens, decode %s; first token after %.3f s%s",
 		len(r.PromptIDs), r.CachedTokens, rate(computed, r.Prefill.Seconds()),
-		len(r.IDs), rate(len(r.IDs)-1, r.Decode.Seconds()), r.TTFT.Seconds())
+		len(r.IDs), rate(len(r.IDs)-1, r.Decode.Seconds()), r.TTFT.Seconds(), more)
 }
 
 // rate is a speed, if there was any work.

@@ -104,11 +104,12 @@ func TestQuitWords(t *testing.T) {
 func TestOptionsReachTheModel(t *testing.T) {
 	f := &fake{defaults: systemgemma.Sampling{Temperature: 0.5, TopK: 50}}
 	seven := 7
-	s := New(f, Config{Options: Options{TopK: &seven, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true}, SystemMode: "turn"})
+	s := New(f, Config{Options: Options{TopK: &seven, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true, Lookup: true, ContextOverflow: "drop-oldest-turns"}, SystemMode: "turn"})
 	say(t, s, "hi")
 	want := &systemgemma.ChatOptions{
-		GenerateOptions: systemgemma.GenerateOptions{Sampling: &systemgemma.Sampling{Temperature: 0.5, TopK: 7}, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true, Progress: true},
+		GenerateOptions: systemgemma.GenerateOptions{Sampling: &systemgemma.Sampling{Temperature: 0.5, TopK: 7}, MaxTokens: 9, Stop: []string{"x"}, IgnoreEOS: true, Lookup: true, Progress: true},
 		SystemMode:      "turn",
+		Context:         systemgemma.ContextDropOldest,
 	}
 	if diff := cmp.Diff(want, f.options[0]); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)

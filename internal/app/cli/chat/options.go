@@ -31,6 +31,8 @@ type Options struct {
 	StopIDs           []int32  `json:"stop_ids,omitempty" name:"stop-ids" placeholder:"ID" group:"Answer" help:"End the answer at these tokens, too."`
 	MaxTime           float64  `json:"max_time,omitempty" placeholder:"SECONDS" group:"Answer" help:"End the answer when that long has passed. 0 is no limit."`
 	IgnoreEOS         bool     `json:"ignore_eos,omitempty" name:"ignore-eos" group:"Answer" help:"Go on after the model's end tokens, until --max-tokens or the end of the context."`
+	Lookup            bool     `json:"lookup,omitempty" group:"Answer" help:"Guess that the answer goes on as the prompt or the answer did after the same words, and check several guesses at a time: the same answer, sooner where it repeats much, as edits, summaries and code do."`
+	ContextOverflow   string   `json:"context_overflow,omitempty" placeholder:"WHAT" group:"Answer" help:"What becomes of a conversation that is longer than the context: error (the default), or drop-oldest-turns, which leaves out the oldest questions and answers, never the system prompt, and says so."`
 }
 
 // maxSeconds bounds MaxTime: some thirty years.
@@ -46,6 +48,9 @@ func (o *Options) Validate() error {
 	}
 	if !(o.MaxTime >= 0 && o.MaxTime <= maxSeconds) {
 		return fmt.Errorf("max time: want 0 to %g seconds, found %g", maxSeconds, o.MaxTime)
+	}
+	if c := o.Context(); c != "" && c != systemgemma.ContextError && c != systemgemma.ContextDropOldest {
+		return fmt.Errorf("context overflow: want %s or %s, found %q", systemgemma.ContextError, systemgemma.ContextDropOldest, o.ContextOverflow)
 	}
 	if slices.Contains(o.Stop, "") {
 		return fmt.Errorf("stop: want a text, found an empty one")
@@ -86,9 +91,12 @@ func (o *Options) Generate(defaults systemgemma.Sampling) systemgemma.GenerateOp
 	s := o.Sampling(defaults)
 	return systemgemma.GenerateOptions{
 		Sampling: &s, MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, Stop: o.Stop, StopIDs: o.StopIDs, IgnoreEOS: o.IgnoreEOS,
-		MaxTime: time.Duration(o.MaxTime * float64(time.Second)),
+		MaxTime: time.Duration(o.MaxTime * float64(time.Second)), Lookup: o.Lookup,
 	}
 }
+
+// Context is what becomes of conversations that are too long.
+func (o *Options) Context() systemgemma.ContextPolicy { return systemgemma.ContextPolicy(o.ContextOverflow) }
 
 // Unused names the options that change nothing because the temperature is 0. Nothing is ignored in silence.
 func (o *Options) Unused(defaults systemgemma.Sampling) []string {

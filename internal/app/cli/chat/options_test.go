@@ -34,6 +34,8 @@ func TestSet(t *testing.T) {
 		{"stop", `"\n\n"`, `{"stop":["\n\n"]}`},
 		{"ignore-eos", "true", `{"ignore_eos":true}`},
 		{"ignore-eos", "false", `{}`},
+		{"lookup", "true", `{"lookup":true}`},
+		{"context-overflow", "drop-oldest-turns", `{"context_overflow":"drop-oldest-turns"}`},
 		{"system-mode", "merge-nl", `{"system_mode":"merge-nl"}`},
 		{"system-mode", "default", `{}`},
 	} {
@@ -97,6 +99,7 @@ func TestSetRefuses(t *testing.T) {
 		{"stop", `""`, "stop: want a text"},
 		{"stop", `"a`, "want a closing quote"},
 		{"ignore-eos", "maybe", "ignore-eos: "},
+		{"context-overflow", "shift", `context overflow: want error or drop-oldest-turns, found "shift"`},
 	} {
 		s := settings{SystemMode: "turn"}
 		err := s.set(c.name, c.value)

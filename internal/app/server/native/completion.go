@@ -279,6 +279,8 @@ type timings struct {
 	MS              float64 `json:"predicted_ms"`
 	PerTokenMS      float64 `json:"predicted_per_token_ms"`
 	PerSecond       float64 `json:"predicted_per_second"`
+	DraftN          int     `json:"draft_n,omitempty"` // guessed
+	DraftAccepted   int     `json:"draft_n_accepted,omitempty"`
 }
 
 // rates fills in what the rest says.
@@ -311,6 +313,7 @@ func (c *completion) end(p part, r *systemgemma.Result) (any, error) {
 	p.Stop = true
 	p.Timings = (&timings{
 		PromptN: len(r.PromptIDs) - r.CachedTokens, CacheN: r.CachedTokens, PromptMS: milliseconds(r.Prefill), N: len(r.IDs), MS: milliseconds(r.Decode),
+		DraftN: r.DraftedTokens, DraftAccepted: r.AcceptedTokens,
 	}).rates()
 	maxTokens := c.Want.MaxTokens
 	if maxTokens == 0 {

@@ -83,6 +83,10 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	explain, _, err := f.Int("explain", 0, maxTop)
+	if err != nil {
+		return err
+	}
 	list, err := readMessages(f)
 	if err != nil {
 		return err
@@ -99,7 +103,10 @@ func (d *dialect) chat(w http.ResponseWriter, r *http.Request) error {
 	if c.Want.MaxTokensGiven && c.Want.MaxTokens == 0 {
 		return f.Invalid("max_tokens", "want 1 or more, found 0")
 	}
-	c.Want.TopLogprobs = top
+	if explain > 0 && c.Want.N > 1 {
+		return f.Invalid("explain", "want one answer, found n %d", c.Want.N)
+	}
+	c.Want.TopLogprobs, c.Want.Explain = top, explain
 	c.Progress(progress, stream)
 	if err := c.Want.CheckBeams(stream); err != nil {
 		return err

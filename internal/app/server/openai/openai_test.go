@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/server/access"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
+	"github.com/systemgemma/systemgemma/internal/app/server/talk"
 	"github.com/systemgemma/systemgemma/internal/testkit/ask"
 )
 
@@ -446,6 +448,38 @@ func TestKeysShareNoCache(t *testing.T) {
 		other, othersText := cached("bob")
 		if first != 0 || again == 0 || share != (other > 0) || text != same || text != othersText {
 			t.Errorf("share %t: alice had %d, then %d tokens cached, bob %d; %q, %q, %q", share, first, again, other, text, same, othersText)
+		}
+	}
+}
+
+// What led to each token is told for it, in a stream at the end; of one answer only.
+func TestExplain(t *testing.T) {
+	s := newServer(t, server.Config{})
+	const options = `,"temperature":0.8,"top_k":5,"seed":3,"max_tokens":4,"explain":2`
+	x := ask.JSON[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+options+`}`))
+	list := x.Extension.Explain
+	if len(list) != x.Usage.Completion || len(list) == 0 {
+		t.Fatalf("%d tokens explained, want %d", len(list), x.Usage.Completion)
+	}
+	for _, e := range list {
+		first, last := e.Steps[0], e.Steps[len(e.Steps)-1]
+		if first.Name != "logits" || len(first.Best) != 2 || first.Left < 1000 || last.Left > 5 || last.Chose == nil || *last.Chose != e.ID {
+			t.Errorf("%+v", e)
+		}
+	}
+	stream := events[chatAnswer](t, ask.Post(s, "/v1/chat/completions", `{`+hello+options+`,"stream":true}`))
+	var told []talk.Explained
+	for _, e := range stream {
+		if e.Extension != nil {
+			told = append(told, e.Extension.Explain...)
+		}
+	}
+	if !reflect.DeepEqual(told, list) {
+		t.Errorf("the stream tells %+v, want %+v", told, list)
+	}
+	for _, wrong := range []string{`,"explain":21`, `,"explain":1,"n":2`, `,"explain":1,"num_beams":2`} {
+		if w := ask.Post(s, "/v1/chat/completions", `{`+hello+wrong+`}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "explain") {
+			t.Errorf("%s: %d %s, want a 400 that names explain", wrong, w.Code, w.Body)
 		}
 	}
 }

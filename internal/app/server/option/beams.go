@@ -78,7 +78,7 @@ func (a *Answer) CheckBeams(stream bool) error {
 		used bool
 	}{
 		{"stream", stream}, {"response_format, grammar or forced tool call", a.Format != nil}, {"guidance_scale", a.Guidance != nil}, {"token_healing", a.Heal},
-		{"prompt_lookup_num_tokens", a.Lookup}, {"prediction", a.Prediction != ""}, {"log probabilities of other tokens", a.TopLogprobs > 0},
+		{"prompt_lookup_num_tokens", a.Lookup}, {"prediction", a.Prediction != ""}, {"explain", a.Explain > 0}, {"log probabilities of other tokens", a.TopLogprobs > 0},
 		{"log probabilities of the prompt", a.PromptLogprobs},
 	} {
 		if x.used {

@@ -14,6 +14,7 @@ import (
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/server/hosted"
 	"github.com/systemgemma/systemgemma/internal/app/server/option"
+	"github.com/systemgemma/systemgemma/internal/app/server/pieces"
 )
 
 // Request is one whose model is open. Lease is the caller's to release.
@@ -129,6 +130,7 @@ type Extension struct {
 	Cut             bool      `json:"cut,omitempty"`       // the answer lacks a part of its format
 	StopText        string    `json:"stop_text,omitempty"` // that ended the answer
 	Scores          []float64 `json:"scores,omitempty"`    // of the answers of a beam search, which order them
+	Explain         []Explained `json:"explain,omitempty"` // of each token, where that is wanted
 	Timings         *Timings  `json:"timings,omitempty"`
 }
 
@@ -141,6 +143,10 @@ type Timings struct {
 	PredictMS  float64 `json:"predicted_ms"`
 	QueueMS    float64 `json:"queue_ms"`
 	TTFTMS     float64 `json:"ttft_ms"`
+
+	// Where tokens were guessed: how many, and how many of them rightly.
+	DraftN        int `json:"draft_n,omitempty"`
+	DraftAccepted int `json:"draft_n_accepted,omitempty"`
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -149,12 +155,28 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 func (q *Request) Extend(r *systemgemma.Result, mode string) *Extension {
 	return &Extension{
 		SystemMode: mode, Ignored: q.Want.Ignored, Warnings: append(slices.Clip(q.Want.Warnings), r.Warnings...),
-		Seed: r.Seed, DroppedMessages: r.DroppedMessages, Cut: r.Cut, StopText: r.Stop,
+		Seed: r.Seed, DroppedMessages: r.DroppedMessages, Cut: r.Cut, StopText: r.Stop, Explain: q.explained(r),
 		Timings: &Timings{
 			PromptN: len(r.PromptIDs) - r.CachedTokens, CacheN: r.CachedTokens, PromptMS: milliseconds(r.Prefill), PredictedN: len(r.IDs),
 			PredictMS: milliseconds(r.Decode), QueueMS: milliseconds(r.Queue), TTFTMS: milliseconds(r.TTFT),
+			DraftN: r.DraftedTokens, DraftAccepted: r.AcceptedTokens,
 		},
 	}
+}
+
+// Explained is how a token came about: the candidates before the first step of the sampling, and after each.
+type Explained struct {
+	ID    int32                      `json:"id"`
+	Token string                     `json:"token"`
+	Steps []systemgemma.SamplingStep `json:"steps"`
+}
+
+// explained tells of each token of an answer how it came about, where that was wanted.
+func (q *Request) explained(r *systemgemma.Result) (list []Explained) {
+	for i, steps := range r.Steps[:min(len(r.Steps), len(r.IDs))] {
+		list = append(list, Explained{r.IDs[i], pieces.Text(q.Lease.Model, r.IDs[i]), steps})
+	}
+	return list
 }
 
 // Collect runs an answer to its end. each may be nil.
