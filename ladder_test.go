@@ -7,6 +7,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/systemgemma/systemgemma/internal/decode/sampler"
+	"github.com/systemgemma/systemgemma/internal/engine"
 )
 
 // openLadder is a synthetic model of the shape that SYSTEMGEMMA_BENCH_SHAPE names, 2b for figures that mean something; tiny without.
@@ -97,6 +100,39 @@ func BenchmarkLadder(b *testing.B) {
 			run(b, text, text/2, GenerateOptions{Lookup: lookup, Sampling: &Sampling{Processors: []LogitsProcessor{echo(text)}}})
 		})
 	}
+}
+
+// wrong guesses tokens that never come.
+type wrong struct{ vocab int32 }
+
+func (w wrong) Draft(dst, ids []int32, n int) []int32 {
+	for range n {
+		dst = append(dst, (ids[len(ids)-1]+1)%w.vocab)
+	}
+	return dst
+}
+
+// BenchmarkWrongGuesses is what guessing costs where no guess is ever right: answers of 64 tokens with and without it in turns. Their tokens are all
+// one, so that the next guess can be wrong for sure.
+func BenchmarkWrongGuesses(b *testing.B) {
+	m := openLadder(b)
+	answer := func(d engine.Drafter) time.Duration {
+		s, err := sampler.New(sampler.Params{Biases: []sampler.Bias{{IDs: []int32{7}, Add: 1000}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, st, err := m.engine.Generate(context.Background(), engine.Request{Prompt: []int32{2, 3, 7}, Sampler: s, MaxTokens: 65, Drafter: d}, func(engine.Token) bool { return true })
+		if err != nil || st.AcceptedTokens > 0 {
+			b.Fatal(err, st)
+		}
+		return st.Decode
+	}
+	var plain, guessed time.Duration
+	for b.Loop() {
+		plain += answer(nil)
+		guessed += answer(wrong{int32(m.weights.Config.VocabSize)})
+	}
+	b.ReportMetric(100*(float64(guessed)/float64(plain)-1), "%cost")
 }
 
 // echo makes the answer to a prompt of n tokens repeat the prompt, but for every 24th token.

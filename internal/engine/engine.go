@@ -64,6 +64,7 @@ type Engine struct {
 	plan    plan
 	steps   uint64
 	plain   stepTimes
+	account account
 }
 
 // New returns an engine on m with pages from pool.

@@ -18,6 +18,29 @@ const (
 	maxPenalty   = 256
 )
 
+// account bounds what guesses may cost all requests together, be they short ones of which each tries its luck anew.
+type account struct {
+	spent time.Duration // by passes that generated only
+	lost  time.Duration // by guesses: more than the same tokens would have taken without; at least 0, so that nothing is saved up for later losses
+}
+
+const (
+	maxLost = 25               // guesses may lose one part in this many: 4 %
+	memory  = 10 * time.Second // of an account: what lies farther back counts half, a quarter, ...
+)
+
+// allows says whether guesses that may turn out wrong can be afforded.
+func (a *account) allows() bool { return a.lost <= a.spent/maxLost }
+
+// add takes in a pass, and how long its tokens would have taken without guesses.
+func (a *account) add(took, plain time.Duration) {
+	if a.spent > memory {
+		a.spent, a.lost = a.spent/2, a.lost/2
+	}
+	a.spent += took
+	a.lost = max(0, a.lost+took-plain)
+}
+
 // guess sets s.draft to at most room tokens and says how many they are. Those that are certain are worth it always: they have to
 // be computed anyway.
 func (e *Engine) guess(s *sequence, decoding, room int) int {
@@ -38,6 +61,9 @@ func (e *Engine) guess(s *sequence, decoding, room int) int {
 		g.off--
 		return 0
 	}
+	if g.gain == 0 && !e.account.allows() {
+		return 0
+	}
 	if g.n == 0 {
 		g.n = 3
 	}
@@ -51,15 +77,16 @@ func (e *Engine) guess(s *sequence, decoding, room int) int {
 }
 
 // learn adjusts guessing after a pass that took d: from the times of passes with and without guesses, and from how many
-// tokens came of them. Guessing that does not pay stops, and is tried again ever more rarely, so that its cost stays within
-// some per cent. Bits do not depend on any of this.
+// tokens came of them. Guessing that does not pay stops, and is tried again ever more rarely, and only while all such tries together
+// have lost little (account). Bits do not depend on any of this.
 func (e *Engine) learn(d time.Duration) {
-	guesses, decoding := 0, 0
+	guesses, decoding, tokens := 0, 0, 0
 	for _, s := range e.plan.seqs {
 		if s.certain {
 			return // says nothing about steps with guesses, nor about plain ones
 		}
 		guesses += len(s.draft)
+		tokens += len(s.sampled)
 		if s.decoding() {
 			decoding++
 		}
@@ -69,9 +96,11 @@ func (e *Engine) learn(d time.Duration) {
 	}
 	if guesses == 0 {
 		e.plain.add(decoding, d)
+		e.account.add(d, d)
 		return
 	}
 	plain := e.plain.of(decoding)
+	e.account.add(d, plain*time.Duration(tokens)/time.Duration(decoding))
 	for _, s := range e.plan.seqs {
 		if len(s.draft) > 0 {
 			s.guess.learn(len(s.draft), len(s.sampled), float64(plain)/float64(d))

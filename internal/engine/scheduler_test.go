@@ -1,4 +1,9 @@
-package engine
+		e.active.Wait()
+		if pool.Pinned() != 0 || pool.Idle() != 0 {
+			t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
+		}
+	}
+}package engine
 
 import (
 	"context"
@@ -6,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -230,9 +236,9 @@ func TestLookup(t *testing.T) {
 
 // A draft model changes no token. With the model itself as its own draft, every guess is right.
 func TestDraftModel(t *testing.T) {
-	e, tok := miniEngine(t, 2048, 0)
-	pool := gemma2.NewPool(e.model.Config(), gemma2.KVF16, 0)
 	for _, text := range []string{"Tell me a story.", "What is the capital of France?"} {
+		e, tok := miniEngine(t, 2048, 0) // its own: what guesses lost in one answer the next one may not try
+		pool := gemma2.NewPool(e.model.Config(), gemma2.KVF16, 0)
 		p := prompt(tok, text)
 		want, _, _ := answer(t, e, p, 200)
 		var got []int32
@@ -251,4 +257,41 @@ func TestDraftModel(t *testing.T) {
 	if pool.Pinned() != 0 || pool.Idle() != 0 {
 		t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
 	}
+}
+
+// A long prompt gets on beside short ones that never cease to come.
+func TestLongPromptIsNotPutOffForEver(t *testing.T) {
+	const most = 1000
+	e, _ := miniWith(t, 0, Options{ContextLength: 2048, StepTokens: 16, PrefixBytes: -1})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started := make(chan struct{})
+	var once sync.Once
+	_, err := e.Submit(ctx, &Request{Prompt: longPrompt(5), Sampler: greedy(t), Token: func(Token) bool {
+		once.Do(func() { close(started) })
+		return true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-started // from here on a step has 16 tokens of prompts
+	var shorts atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil && shorts.Load() < most; n++ {
+				p := longPrompt(60)
+				p[1], p[2] = int32(300+i), int32(300+n)
+				if _, _, err := e.Generate(ctx, Request{Prompt: p, Sampler: greedy(t), MaxTokens: 1}, func(Token) bool { return true }); err == nil {
+					shorts.Add(1)
+				}
+			}
+		})
+	}
+	_, _, err = e.Generate(ctx, Request{Prompt: longPrompt(800), Sampler: greedy(t), MaxTokens: 1}, func(Token) bool { return true })
+	if n := shorts.Load(); err != nil || n >= most {
+		t.Errorf("a prompt of 800 tokens waited for %d short ones, %v", n, err)
+	}
+	cancel()
+	wg.Wait()
 }

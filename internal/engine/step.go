@@ -80,12 +80,12 @@ func (p *plan) add(s *sequence, n int) int {
 // step computes one pass and handles what it gives.
 func (e *Engine) step() {
 	e.steps++
+	start := time.Now() // what a drafter takes is a part of what guesses cost
 	e.makePlan()
 	if len(e.plan.chunks) == 0 {
 		return
 	}
 	e.keepBeginnings()
-	start := time.Now()
 	err := e.forward(e.plan.chunks, e.plan.seqs, e.plan.first)
 	now := time.Now()
 	switch {
