@@ -252,10 +252,10 @@ func TestDraftModel(t *testing.T) {
 		if len(want) > 4 && (st.DraftedTokens == 0 || st.AcceptedTokens < st.DraftedTokens-maxGuesses) {
 			t.Errorf("the model as its own draft: %+v", st)
 		}
-	}
-	e.active.Wait()
-	if pool.Pinned() != 0 || pool.Idle() != 0 {
-		t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
+		e.active.Wait()
+		if pool.Pinned() != 0 || pool.Idle() != 0 {
+			t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
+		}
 	}
 }
 
