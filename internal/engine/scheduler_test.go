@@ -1,9 +1,4 @@
-		e.active.Wait()
-		if pool.Pinned() != 0 || pool.Idle() != 0 {
-			t.Errorf("drafters hold %d bytes after their requests", pool.Idle())
-		}
-	}
-}package engine
+package engine
 
 import (
 	"context"
