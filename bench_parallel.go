@@ -90,13 +90,13 @@ type tally struct {
 	asked  time.Time
 
 	mu      sync.Mutex
-	tokens  []int     // of each conversation
-	begun   int       // conversations with a token
-	begin   time.Time // when the last of them had its first token,
-	before  []int     // and how many all had then
-	last    time.Time // when the last of them had enough,
-	done    int       // how many conversations have,
-	sum     int       // and how many tokens all had then
+	tokens  []int       // of each conversation
+	begun   int         // conversations with a token
+	begin   time.Time   // when the last of them had its first token,
+	before  []int       // and how many all had then
+	last    time.Time   // when the last of them had enough,
+	done    int         // how many conversations have,
+	sum     int         // and how many tokens all had then
 	changed []time.Time // when each had its last token
 }
 

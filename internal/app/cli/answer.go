@@ -35,9 +35,9 @@ type answerJSON struct {
 	Seconds      seconds  `json:"seconds"`
 	Seed         uint64   `json:"seed"` // 0: greedy
 	Warnings     []string `json:"warnings"`
-	Cut          bool     `json:"cut"`              // it has only a part of the format that it was held to
-	Score        *float64 `json:"score,omitempty"`  // with --beams: what answers are ordered by
-	Healed       string   `json:"healed,omitempty"` // with --heal: the end of the prompt that text goes on after
+	Cut          bool     `json:"cut"`                        // it has only a part of the format that it was held to
+	Score        *float64 `json:"score,omitempty"`            // with --beams: what answers are ordered by
+	Healed       string   `json:"healed,omitempty"`           // with --heal: the end of the prompt that text goes on after
 	Dropped      int      `json:"dropped_messages,omitempty"` // with --context-overflow: left out
 
 	Logprobs          []float64                    `json:"logprobs,omitempty"` // of ids, with --logprobs

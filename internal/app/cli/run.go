@@ -1,5 +1,4 @@
-c.Beams > 0 || c.GuidanceScale != nil || c.Prediction != "" {
-		return usagef("--n, --best-of, --explain, --beams, --guidance-scale, --prediction: want a promptpackage cli
+package cli
 
 import (
 	"context"
@@ -331,8 +330,8 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 	if c.JSON || c.Raw {
 		return usagef("--json, --raw: want a prompt; a chat has none")
 	}
-	if c.N > 1 || c.BestOf > 0 || c.Explain > 0 || c.Beams > 0 || c.GuidanceScale != nil {
-		return usagef("--n, --best-of, --explain, --beams, --guidance-scale: want a prompt; a chat has none")
+	if c.N > 1 || c.BestOf > 0 || c.Explain > 0 || c.Beams > 0 || c.GuidanceScale != nil || c.Prediction != "" {
+		return usagef("--n, --best-of, --explain, --beams, --guidance-scale, --prediction: want a prompt; a chat has none")
 	}
 	if err := warn(env, warnings); err != nil {
 		return err

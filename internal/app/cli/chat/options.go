@@ -96,7 +96,9 @@ func (o *Options) Generate(defaults systemgemma.Sampling) systemgemma.GenerateOp
 }
 
 // Context is what becomes of conversations that are too long.
-func (o *Options) Context() systemgemma.ContextPolicy { return systemgemma.ContextPolicy(o.ContextOverflow) }
+func (o *Options) Context() systemgemma.ContextPolicy {
+	return systemgemma.ContextPolicy(o.ContextOverflow)
+}
 
 // Unused names the options that change nothing because the temperature is 0. Nothing is ignored in silence.
 func (o *Options) Unused(defaults systemgemma.Sampling) []string {

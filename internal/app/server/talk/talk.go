@@ -122,16 +122,16 @@ func (q *Request) Mode() string {
 
 // Extension is what an answer tells beyond the form of a dialect, in its member systemgemma.
 type Extension struct {
-	SystemMode      string    `json:"system_mode,omitempty"`
-	Seed            uint64    `json:"seed,omitempty"` // that sampling used
-	Ignored         []string  `json:"ignored,omitempty"`
-	Warnings        []string  `json:"warnings,omitempty"`
-	DroppedMessages int       `json:"dropped_messages,omitempty"`
-	Cut             bool      `json:"cut,omitempty"`       // the answer lacks a part of its format
-	StopText        string    `json:"stop_text,omitempty"` // that ended the answer
-	Scores          []float64 `json:"scores,omitempty"`    // of the answers of a beam search, which order them
-	Explain         []Explained `json:"explain,omitempty"` // of each token, where that is wanted
-	Timings         *Timings  `json:"timings,omitempty"`
+	SystemMode      string      `json:"system_mode,omitempty"`
+	Seed            uint64      `json:"seed,omitempty"` // that sampling used
+	Ignored         []string    `json:"ignored,omitempty"`
+	Warnings        []string    `json:"warnings,omitempty"`
+	DroppedMessages int         `json:"dropped_messages,omitempty"`
+	Cut             bool        `json:"cut,omitempty"`       // the answer lacks a part of its format
+	StopText        string      `json:"stop_text,omitempty"` // that ended the answer
+	Scores          []float64   `json:"scores,omitempty"`    // of the answers of a beam search, which order them
+	Explain         []Explained `json:"explain,omitempty"`   // of each token, where that is wanted
+	Timings         *Timings    `json:"timings,omitempty"`
 }
 
 // Timings are in milliseconds, as llama.cpp names them.
