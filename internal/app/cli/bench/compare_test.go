@@ -75,13 +75,13 @@ func TestReport(t *testing.T) {
 	gone.Threads = 1
 	before := []Row{bandwidth(30, "A", "avx2"), rateRow(9, 10, 11), was, gone, load1(1, 2, 3), memory1(2e9)}
 	after := []Row{bandwidth(30, "A", "avx2"), rateRow(12, 13, 14), slower, load1(1, 2.1, 3), memory1(1e9)}
-	const want = `model              type   test           tokens  depth threads     before        now   ratio  verdict
-                          read_bandwidth                     2       30.0       30.0    1.00  within noise
-m                  w8a8   decode             32              2       10.0       13.0    1.30  faster
-m                  w8a8   decode             32   4096       2       9.00       6.00    0.67  slower
-m                  w8a8   load                               2    2000 ms    2100 ms    1.05  within noise
-m                  w8a8   memory             10                   2000 MB    1000 MB    0.50  smaller
-m                  w8a8   decode             32              1       3.00                     not measured now
+	const want = `model              type   test            tokens  depth threads     before        now   ratio  verdict
+                          read_bandwidth                      2       30.0       30.0    1.00  within noise
+m                  w8a8   decode              32              2       10.0       13.0    1.30  faster
+m                  w8a8   decode              32   4096       2       9.00       6.00    0.67  slower
+m                  w8a8   load                                2    2000 ms    2100 ms    1.05  within noise
+m                  w8a8   memory              10                   2000 MB    1000 MB    0.50  smaller
+m                  w8a8   decode              32              1       3.00                     not measured now
 verdict: 2 better, 1 worse, 1 within noise, 1 not in both
 `
 	if d := cmp.Diff(want, Report(Compare(before, after))); d != "" {

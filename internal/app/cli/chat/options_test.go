@@ -123,8 +123,8 @@ func TestSettingsListAllOptions(t *testing.T) {
 			t.Errorf("settings lack %q:\n%s", want, text)
 		}
 	}
-	if got := strings.Count(text, "\n") + 1; got != 49 {
-		t.Errorf("%d options listed, want 49:\n%s", got, text)
+	if got := strings.Count(text, "\n") + 1; got != 51 {
+		t.Errorf("%d options listed, want 51:\n%s", got, text)
 	}
 }
 
