@@ -24,10 +24,14 @@ type Roofline struct {
 	BufferBytes   int64
 }
 
-// rooflinePasses is how often each limit is measured, after one time that warms up.
-const rooflinePasses = 7
+// rooflinePasses is how often each limit is measured, after what warms up; rooflinePass is how long a pass takes at least: in a few
+// milliseconds the system may not yet have given each thread a CPU of its own.
+const (
+	rooflinePasses = 7
+	rooflinePass   = 60 * time.Millisecond
+)
 
-// MeasureRoofline takes about half a second.
+// MeasureRoofline takes about a second and a half.
 func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	if threads < 1 {
 		return Roofline{}, fmt.Errorf("threads: want at least 1, found %d", threads)
@@ -42,7 +46,8 @@ func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	defer block.Free()
 	b := block.Bytes()
 	const part = 512 << 10
-	err = crew.Run(len(b)/part, 1, func(_, lo, hi int) { // memory that was never written may be one page of zeros
+	parts := len(b) / part
+	err = crew.Run(parts, 1, func(_, lo, hi int) { // memory that was never written may be one page of zeros
 		for i := lo * part; i < hi*part; i += 64 {
 			b[i] = 1
 		}
@@ -50,14 +55,20 @@ func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	if err != nil {
 		return r, err
 	}
-	r.ReadBandwidth, err = repeatedly(ctx, func() (float64, error) {
-		return float64(len(b)), crew.Run(len(b)/part, 4, func(_, lo, hi int) { roofline.Read(b[lo*part : hi*part]) })
+	r.ReadBandwidth, err = repeatedly(ctx, func(times int) (float64, error) {
+		err := crew.Run(times*parts, 4, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				at := i % parts * part
+				roofline.Read(b[at : at+part])
+			}
+		})
+		return float64(times) * float64(parts*part), err
 	})
 	if err != nil {
 		return r, err
 	}
-	r.Int8Peak, err = repeatedly(ctx, func() (float64, error) {
-		var ops [256]int64 // 256 parts take about 60 ms of one core
+	r.Int8Peak, err = repeatedly(ctx, func(times int) (float64, error) {
+		ops := make([]int64, 16*threads*times)
 		err := crew.Run(len(ops), 1, func(_, lo, hi int) {
 			for i := lo; i < hi; i++ {
 				ops[i] = roofline.Int8()
@@ -72,20 +83,22 @@ func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	return r, err
 }
 
-// repeatedly measures how much work is done in a nanosecond.
-func repeatedly(ctx context.Context, work func() (amount float64, err error)) (Spread, error) {
+// repeatedly measures how much work is done in a nanosecond. work does so many times what is worth a few milliseconds.
+func repeatedly(ctx context.Context, work func(times int) (amount float64, err error)) (Spread, error) {
 	var rates []float64
-	for i := range 1 + rooflinePasses {
+	for times := 1; len(rates) < rooflinePasses; {
 		if err := context.Cause(ctx); err != nil {
 			return Spread{}, err
 		}
 		start := time.Now()
-		amount, err := work()
+		amount, err := work(times)
 		if err != nil {
 			return Spread{}, err
 		}
-		if i > 0 {
-			rates = append(rates, amount/float64(time.Since(start).Nanoseconds()))
+		if took := time.Since(start); took < rooflinePass && len(rates) == 0 {
+			times *= 2
+		} else {
+			rates = append(rates, amount/float64(took.Nanoseconds()))
 		}
 	}
 	return SpreadOf(rates), nil

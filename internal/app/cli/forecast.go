@@ -18,7 +18,7 @@ type runForecast struct {
 	TokS      float64  `json:"tokens_per_s"` // of an answer: what the bandwidth allows
 }
 
-// forecast tells it before the model is loaded. Measuring the bandwidth takes half a second.
+// forecast tells it before the model is loaded. Measuring the bandwidth takes a second or two.
 func forecast(ctx context.Context, env *Env, name string, o *systemgemma.Options) (r runForecast, err error) {
 	m, err := resolve(env, name)
 	if err != nil {
