@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 mca=${1:-llvm-mca}
 [ $# -lt 1 ] || shift
 functions=("$@")
-[ $# -gt 0 ] || functions=(dotW8CNeon1 dotW8CNeon4 dotW8CI8MM4 groupsW8GNeon groupsW4GNeon mulBF16Neon1 mulBF16Neon4 roundedNeon1 roundedNeon4)
+[ $# -gt 0 ] || functions=(dotW8CNeon1 dotW8CNeon4 dotW8CI8MM4 groupsW8GNeon groupsW4GNeon groupsW8GNeon4 groupsW4GNeon4 mulBF16Neon1 mulBF16Neon4 roundedNeon1 roundedNeon4)
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 GOARCH=arm64 CGO_ENABLED=0 go test -c -o "$tmp/kernel" ./internal/compute/kernel
 
@@ -40,6 +40,6 @@ for f in "${functions[@]}"; do
     n=$(wc -l <"$tmp/loop.s")
     cycles=$("$mca" -mtriple=aarch64 -mcpu=neoverse-n1 -mattr=+dotprod,+i8mm -iterations=100 "$tmp/loop.s" 2>"$tmp/err" | awk '/^Total Cycles/ { print $3 / 100 }') || true
     [ -n "$cycles" ] || { cat "$tmp/err" >&2; exit 1; }
-    printf '%-14s %-7s %s  %3d instructions  %6.1f cycles  %.2f a cycle\n' "$f" "$kind" "$(sed -n "${from}p" "$tmp/f" | cut -d' ' -f1)" "$n" "$cycles" "$(awk "BEGIN { print $n / $cycles }")"
+    printf '%-15s %-7s %s  %3d instructions  %6.1f cycles  %.2f a cycle\n' "$f" "$kind" "$(sed -n "${from}p" "$tmp/f" | cut -d' ' -f1)" "$n" "$cycles" "$(awk "BEGIN { print $n / $cycles }")"
   done
 done

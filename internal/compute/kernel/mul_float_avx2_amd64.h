@@ -164,6 +164,8 @@ one:
 	START
 
 one0123:  // Y(2c), Y(2c+1) = k mod 4 = c
+	PREFETCHT0 1024(R8) // from memory: one token does too little with a line to hide its way
+	PREFETCHT0 1088(R8)
 	W0(R8)
 	FMA(0(R9), Y10, Y0, Y1)
 	W1(R8)

@@ -232,6 +232,8 @@ one:  // even and odd tiles have their own sums, since one product waits for the
 	BEGIN(0, Y2)
 	VPXOR Y3, Y3, Y3
 	TILES(tiles1)
+	PREFETCHT0 1024(SI)  // from memory: one token does too little with a line to hide its way
+	PREFETCHT0 (1024+PAIRBYTES-64)(SI)
 	PAIR(0)
 	DOT8((DX), Y0, 0)
 	DOT9(4(DX), Y1, 1)

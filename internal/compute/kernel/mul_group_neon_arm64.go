@@ -7,24 +7,32 @@ import (
 	"unsafe"
 )
 
-// mulW8GNeon is mulW8GRef, two tokens at a time.
+// mulW8GNeon is mulW8GRef, four tokens at a time and the last two by themselves.
 func mulW8GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int) {
-	for t := 0; t < tokens; t += 2 {
-		o, p, ws, as := group2(out, outStride, panel, words, aScale, t)
-		groupsW8GNeon(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+	for t := 0; t < tokens; t += 4 {
+		o, p, ws, as := groupAt(out, outStride, panel, words, aScale, t)
+		if tokens-t > 2 {
+			groupsW8GNeon4(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+		} else {
+			groupsW8GNeon(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+		}
 	}
 }
 
-// mulW4GNeon is mulW4GRef, two tokens at a time.
+// mulW4GNeon is mulW4GRef, four tokens at a time and the last two by themselves.
 func mulW4GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int) {
-	for t := 0; t < tokens; t += 2 {
-		o, p, ws, as := group2(out, outStride, panel, words, aScale, t)
-		groupsW4GNeon(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+	for t := 0; t < tokens; t += 4 {
+		o, p, ws, as := groupAt(out, outStride, panel, words, aScale, t)
+		if tokens-t > 2 {
+			groupsW4GNeon4(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+		} else {
+			groupsW4GNeon(o, outStride, w, scales, mins, halves, p, ws, width, steps, stepTiles, groupSteps, as, tokens-t)
+		}
 	}
 }
 
-// group2 moves pointers to what belongs to token t.
-func group2(out *float32, outStride int, panel *uint8, words *uint32, aScale *float32, t int) (*float32, *uint8, *uint32, *float32) {
+// groupAt moves pointers to what belongs to token t.
+func groupAt(out *float32, outStride int, panel *uint8, words *uint32, aScale *float32, t int) (*float32, *uint8, *uint32, *float32) {
 	return (*float32)(unsafe.Add(unsafe.Pointer(out), 4*t*outStride)), (*uint8)(unsafe.Add(unsafe.Pointer(panel), 4*t)),
 		(*uint32)(unsafe.Add(unsafe.Pointer(words), 4*t)), (*float32)(unsafe.Add(unsafe.Pointer(aScale), 4*t))
 }
@@ -34,10 +42,20 @@ func group2(out *float32, outStride int, panel *uint8, words *uint32, aScale *fl
 //go:noescape
 func groupsW8GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
 
+// groupsW8GNeon4 is mulW8GRef for the first three or four tokens of a panel of width 4 or more.
+//
+//go:noescape
+func groupsW8GNeon4(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
+
 // groupsW4GNeon is mulW4GRef for the first two tokens; widths above 1 hold two.
 //
 //go:noescape
 func groupsW4GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
+
+// groupsW4GNeon4 is mulW4GRef for the first three or four tokens of a panel of width 4 or more.
+//
+//go:noescape
+func groupsW4GNeon4(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
 
 // quantizeBlocksNeon is quantizeBlocksRef with the set's own rounding.
 func quantizeBlocksNeon(dst *uint8, stride int, words *uint32, width int, x []float32) {

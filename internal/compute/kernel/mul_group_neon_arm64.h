@@ -1,4 +1,4 @@
-// The body of groupsW8GNeon and groupsW4GNeon, which define
+// The body of groupsW8GNeon and groupsW4GNeon, and macros of mul_group4_neon_arm64.h. They define
 //
 //	SETUP  sets R11, bytes from a step's words to the row that its sums begin with, and V15; R8 = 4*width
 //	PAIR   loads 2 tiles to V0-V3 and V4-V7, rows 0-3 first, and moves R1 beyond them
@@ -8,6 +8,23 @@
 //
 // R1 = weights, R2 = activations, R3 = words of the next step; R4 = scales, R5 = minima or 0 of this group, R9 = their bytes,
 // R10 = steps left in it; R6 = steps left, R7 = pairs of tiles left.
+
+// ARGS loads what a pass begins with. R8 = bytes of a row of words, and of a tile's activations; R9 = 64 bytes of 16 scales, 32 in
+// half precision.
+#define ARGS \
+	MOVD w+16(FP), R1;           \
+	MOVD scales+24(FP), R4;      \
+	MOVD mins+32(FP), R5;        \
+	MOVD panel+48(FP), R2;       \
+	MOVD words+56(FP), R3;       \
+	MOVD width+64(FP), R8;       \
+	LSL  $2, R8;                 \
+	MOVD steps+72(FP), R6;       \
+	MOVD groupSteps+88(FP), R10; \
+	MOVD halves+40(FP), R12;     \
+	MOVD $64, R9;                \
+	LSR  R12, R9, R9;            \
+	SETUP
 
 // VECTOR loads 16 scales or minima to V10-V13. Its last arguments are labels.
 #define VECTOR(p, floats, have) \
@@ -81,19 +98,7 @@ same:                          \
 	FMUL_LANE(0, 14, (f)+3, 3);          \
 	VST1    [V0.S4, V1.S4, V2.S4, V3.S4], (R0)
 
-	MOVD w+16(FP), R1
-	MOVD scales+24(FP), R4
-	MOVD mins+32(FP), R5
-	MOVD panel+48(FP), R2
-	MOVD words+56(FP), R3
-	MOVD width+64(FP), R8
-	LSL  $2, R8            // R8 = bytes of a row of words, and of a tile's activations
-	MOVD steps+72(FP), R6
-	MOVD groupSteps+88(FP), R10
-	MOVD halves+40(FP), R12
-	MOVD $64, R9
-	LSR  R12, R9, R9       // R9 = 64 bytes of 16 scales, 32 in half precision
-	SETUP
+	ARGS
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16

@@ -33,3 +33,9 @@
 // func groupsW4GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
 TEXT ·groupsW4GNeon(SB), NOSPLIT, $0-112
 #include "mul_group_neon_arm64.h"
+
+// groupsW4GNeon for 3 or 4 tokens.
+//
+// func groupsW4GNeon4(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
+TEXT ·groupsW4GNeon4(SB), NOSPLIT, $256-112
+#include "mul_group4_neon_arm64.h"

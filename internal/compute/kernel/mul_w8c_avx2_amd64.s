@@ -133,6 +133,7 @@ two:
 	JMP  store
 
 one:
+	PREFETCHT0 1024(R11) // from memory: one token does too little with a line to hide its way
 	WEIGHTS
 	SIGNED(0, Y0, Y1)
 	ADDQ $64, R11

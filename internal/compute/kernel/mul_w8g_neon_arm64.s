@@ -22,3 +22,9 @@
 // func groupsW8GNeon(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
 TEXT ·groupsW8GNeon(SB), NOSPLIT, $0-112
 #include "mul_group_neon_arm64.h"
+
+// groupsW8GNeon for 3 or 4 tokens.
+//
+// func groupsW8GNeon4(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
+TEXT ·groupsW8GNeon4(SB), NOSPLIT, $256-112
+#include "mul_group4_neon_arm64.h"
