@@ -158,7 +158,8 @@ func TestCancelKeepsWhatThereWas(t *testing.T) {
 	var last systemgemma.Event
 	var err error
 	n := 0
-	for last, err = range m.Chat(ctx, user("Tell me a story."), nil) {
+	endless := &systemgemma.ChatOptions{GenerateOptions: systemgemma.GenerateOptions{IgnoreEOS: true, MaxTokens: 1500}} // a story might be told before the cancel comes
+	for last, err = range m.Chat(ctx, user("Tell me a story."), endless) {
 		if n++; n == 3 {
 			cancel()
 		}
