@@ -294,6 +294,11 @@ func FuzzOpenBytes(f *testing.F) {
 			data = bytes.Clone(data)
 			putHeaderSum(data[:file.DataStart]) // else nothing behind the checksum is ever reached
 		}
+		var h Header
+		headerErr := error(nil)
+		if file, err := gguf.Parse(data); err == nil {
+			headerErr = h.read(file, data)
+		}
 		var c *Checkpoint
 		var err error
 		if used, limit := memory.Allocated(func() { c, err = OpenBytes("memory", data) }), uint64(64*len(data)+8<<20); used > limit {
@@ -301,6 +306,9 @@ func FuzzOpenBytes(f *testing.F) {
 		}
 		if err != nil {
 			return
+		}
+		if headerErr != nil || h.SystemMode != c.SystemMode || h.ChatTemplate != c.ChatTemplate || h.Report != c.Report {
+			t.Errorf("the beginning says %+v (%v), and the whole file %q, %q, %q", h, headerErr, c.SystemMode, c.ChatTemplate, c.Report)
 		}
 		if c.Runnable() == nil {
 			readEveryRow(t, c)

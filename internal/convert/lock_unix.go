@@ -10,11 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes f for this process until f is closed, or fails at once.
+// lock takes f for this process until f is closed, or fails at once: errNoLocks where there are none.
 func lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
 		return ErrBusy
+	case errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOSYS):
+		return errNoLocks
 	}
 	return err
 }

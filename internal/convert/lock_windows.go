@@ -7,11 +7,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lock takes f for this process until f is closed, or fails at once.
+// lock takes f for this process until f is closed, or fails at once: errNoLocks where there are none.
 func lock(f *os.File) error {
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 1<<30, new(windows.Overlapped))
-	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+	switch {
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
 		return ErrBusy
+	case errors.Is(err, windows.ERROR_NOT_SUPPORTED), errors.Is(err, windows.ERROR_INVALID_FUNCTION):
+		return errNoLocks
 	}
 	return err
 }

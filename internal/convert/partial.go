@@ -35,6 +35,7 @@ type partial struct {
 	path    string // the file's, when it is made
 	f       *os.File
 	journal *os.File
+	release func()             // ends the lock; nil: closing f does
 	done    map[pieceID]uint32 // CRC-32C by piece
 	notice  string             // why work that was found does not count; "": it does, or there was none
 }
@@ -64,7 +65,7 @@ func openPartial(path string, size int64, id identity) (*partial, error) {
 		return nil, fmt.Errorf("%s: want a regular file or none; remove it", path+partialSuffix)
 	}
 	var err error
-	if p.f, err = lockedFile(path + partialSuffix); err != nil {
+	if p.f, p.release, err = lockedFile(path + partialSuffix); err != nil {
 		return nil, err
 	}
 	if err := p.begin(size, id); err != nil {
@@ -74,22 +75,32 @@ func openPartial(path string, size int64, id identity) (*partial, error) {
 }
 
 // lockedFile opens or makes a file that nobody else has locked, and that is still there under its name.
-func lockedFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return nil, err
+func lockedFile(path string) (f *os.File, release func(), err error) {
+	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+		return nil, nil, err
 	}
-	if err := lock(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w; wait for it, or choose another name", path, err), f.Close())
+	if release, err = lockFile(f, path); err == nil {
+		err = stillNamed(f, path) // it may have been finished between opening and locking
 	}
+	if err == nil {
+		return f, release, nil
+	}
+	if release != nil {
+		release()
+	}
+	return nil, nil, errors.Join(fmt.Errorf("%s: %w; wait for it, or choose another name", path, err), f.Close())
+}
+
+// stillNamed returns ErrBusy if another file has the name of f now.
+func stillNamed(f *os.File, path string) error {
 	mine, err := f.Stat()
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return err
 	}
-	if named, err := os.Stat(path); err != nil || !os.SameFile(mine, named) { // it was finished between opening and locking
-		return nil, errors.Join(fmt.Errorf("%s: %w; wait for it, or choose another name", path, ErrBusy), f.Close())
+	if named, err := os.Stat(path); err != nil || !os.SameFile(mine, named) {
+		return ErrBusy
 	}
-	return f, nil
+	return nil
 }
 
 // begin reads the journal, or starts it anew where it tells of another conversion.
@@ -248,6 +259,10 @@ func (p *partial) close() error {
 			errs = append(errs, (*f).Close())
 			*f = nil
 		}
+	}
+	if p.release != nil {
+		p.release()
+		p.release = nil
 	}
 	return errors.Join(errs...)
 }

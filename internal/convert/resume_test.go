@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,11 +20,15 @@ import (
 	"github.com/systemgemma/systemgemma/internal/compute/parallel"
 	"github.com/systemgemma/systemgemma/internal/compute/quant"
 	"github.com/systemgemma/systemgemma/internal/mini"
+	"github.com/systemgemma/systemgemma/internal/testkit/poordisk"
 	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
 // The process of TestKilled converts until it is killed.
 func TestMain(m *testing.M) {
+	if err := poordisk.Enter(os.Getenv(poordisk.Variable)); err != nil {
+		panic(err)
+	}
 	if out := os.Getenv("CONVERT_UNTIL_KILLED"); out != "" {
 		c := parallel.New(2)
 		if err := miniJob(c, out, nil).Run(context.Background(), c); err != nil {
@@ -266,6 +271,38 @@ func TestSecondConversionIsRefused(t *testing.T) {
 	}
 	if err := checkpoint.Verify(context.Background(), out, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// On a file system without locks the same holds, and what a process leaves behind that was killed is no obstacle.
+func TestWithoutLocks(t *testing.T) {
+	sample.Skip(t) // it waits for silence
+	if runtime.GOOS != "linux" {
+		t.Skip(poordisk.ErrNotHere)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^(TestSecondConversionIsRefused|TestLeftLockIsNoObstacle)$", "-test.v")
+	cmd.Env = append(os.Environ(), poordisk.Variable+"=nolocks")
+	said, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(said), "--- PASS") != 2 {
+		t.Errorf("%v:\n%s", err, said)
+	}
+}
+
+// A file that stands for a lock and has no holder is taken over, and nothing is left of it.
+func TestLeftLockIsNoObstacle(t *testing.T) {
+	if os.Getenv(poordisk.Variable) == "" {
+		t.Skip("run by TestWithoutLocks")
+	}
+	out := filepath.Join(t.TempDir(), "out.gguf")
+	if err := os.WriteFile(out+partialSuffix+heldSuffix, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := crew(t, 1)
+	if err := miniJob(c, out, nil).Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(out + "?*"); left != nil {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -43,7 +43,7 @@ func (s Store) Leftovers() ([]Leftover, error) {
 	for _, path := range files {
 		info, err := os.Lstat(path)
 		base := filepath.Base(path)
-		ours := strings.HasSuffix(base, ".partial") || strings.HasSuffix(base, ".journal") || strings.HasSuffix(base, "-partial") ||
+		ours := strings.HasSuffix(base, ".partial") || strings.HasSuffix(base, ".journal") || strings.HasSuffix(base, ".partial.held") || strings.HasSuffix(base, "-partial") ||
 			strings.HasPrefix(base, ".") && (strings.HasSuffix(base, ".tmp") || strings.HasSuffix(base, ".gguf"))
 		for _, suffix := range []string{".settings.json", ".adapters"} { // of a model that did not come to be
 			if stem, ok := strings.CutSuffix(base, suffix); ok {

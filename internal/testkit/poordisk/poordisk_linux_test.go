@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
 // A child tries all that a disk is asked for, and writes what came of it.
@@ -60,6 +62,7 @@ func try(dir string) (said string) {
 }
 
 func TestEnter(t *testing.T) {
+	sample.Skip(t) // an emulated CPU has no filter of calls
 	const links, rest = "symlink ok\nlink ok\n", "folder ok\nrename ok\nremove ok\n"
 	for words, want := range map[string]string{
 		"full=100":        "read ok\ncreate ok\nbeginning ok\nbehind ENOSPC\nlock ok\n" + links + rest,

@@ -108,7 +108,7 @@ func heartbeatLock(ctx context.Context, name string, waiting func()) (func(), er
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > stale {
+		if info, err := fresh(name); err == nil && time.Since(info.ModTime()) > stale {
 			// Of several that find it stale, one renames it and the others' rename fails; or it moves the lock that the first
 			// made meanwhile, which goes back. Two holders for that moment would write the same partial file: its hash is checked.
 			old := name + temporary("stale")
@@ -130,4 +130,14 @@ func heartbeatLock(ctx context.Context, name string, waiting func()) (func(), er
 		case <-time.After(pollLock):
 		}
 	}
+}
+
+// fresh is os.Stat that asks the server of a network file system: it answers from what it knows unless the file is opened.
+func fresh(name string) (fs.FileInfo, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	return info, errors.Join(err, f.Close())
 }
