@@ -125,6 +125,10 @@ func TestHostileServers(t *testing.T) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(http.StatusFound)
 		}, "a redirect to", "not a hub"},
+		"redirect loop": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", r.URL.Path+"?again")
+			w.WriteHeader(http.StatusFound)
+		}, "leads in circles: 20 redirects in a row", "redirects"},
 		"huge header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Repo-Commit", strings.Repeat("a", 1<<20))
 		}, "can't reach", "unreachable"},
@@ -278,6 +282,40 @@ func TestSnapshotSpace(t *testing.T) {
 	var space *download.SpaceError
 	if !errors.As(err, &space) || space.Need != 2<<40 {
 		t.Errorf("want a SpaceError of two files, got %v", err)
+	}
+	noFiles(t, root)
+}
+
+// Two names that are one where a file system folds case are refused with the listing, before any of them is fetched. (On one that tells them
+// apart both come: golden case names.case_colliding.)
+func TestCaseCollisions(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(r.URL.Path, "/revision/"):
+			_, _ = fmt.Fprintf(w, `{"sha": %q}`, aCommit)
+		case strings.Contains(r.URL.Path, "/tree/"):
+			_ = json.NewEncoder(w).Encode([]map[string]any{
+				{"type": "file", "path": "Sub/Config.json", "size": 1, "oid": anEtag}, {"type": "file", "path": "sub/config.JSON", "size": 1, "oid": anEtag},
+			})
+		default:
+			t.Errorf("%s %s was asked", r.Method, r.URL.Path)
+		}
+	}))
+	defer server.Close()
+	client, root := clientOf(t, server.URL, hub.Options{})
+	folded := filepath.Join(root, "hf", "hub", "cachedir.tag") // CACHEDIR.TAG by another name: as if the file system folded case
+	if err := os.MkdirAll(filepath.Dir(folded), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folded, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.Snapshot(context.Background(), hub.SnapshotRequest{Repo: hub.Repo{ID: "o/r"}})
+	if err == nil || !strings.Contains(err.Error(), `"Sub/Config.json" and "sub/config.JSON", which are one on this file system; set HF_HOME`) {
+		t.Errorf("want both names and what to do, got %v", err)
+	}
+	if err := os.Remove(folded); err != nil {
+		t.Fatal(err)
 	}
 	noFiles(t, root)
 }

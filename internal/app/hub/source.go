@@ -123,7 +123,8 @@ func PickGGUF(files []hfcache.TreeFile, quant string) ([]hfcache.TreeFile, error
 var part = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
 
 // FetchURL brings the file at an address to path, over the same retries and with the same partial file. Nothing names its hash,
-// so only its size is checked, where the server tells it; the token is sent only if the address is the hub's own.
+// so only its size is checked, where the server tells it; the token is sent only if the address is the hub's own. The caller holds a lock that
+// keeps others from the same file.
 func (c *Client) FetchURL(ctx context.Context, address, path string) error {
 	if err := c.online(address); err != nil {
 		return err
@@ -132,7 +133,7 @@ func (c *Client) FetchURL(ctx context.Context, address, path string) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("URL %q: want http(s)://host/path", address)
 	}
-	subject := wire.Subject{Repo: u.Host, File: path}
+	var subject wire.Subject // of no repository
 	resp, err := c.wire.Do(ctx, wire.Request{Method: "HEAD", URL: u, Retry: true, Subject: subject})
 	if err != nil {
 		return err
@@ -144,11 +145,6 @@ func (c *Client) FetchURL(ctx context.Context, address, path string) error {
 	if resp.ContentLength < 0 {
 		return c.wire.Strange(subject, u, "it does not tell its size")
 	}
-	unlock, err := hfcache.LockFile(ctx, path+".lock", nil)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	get := &getter{c: c, resolve: u, subject: subject, m: meta{size: resp.ContentLength, from: u}}
 	return download.Fetch(ctx, download.Target{Name: u.Path, Path: path, Size: resp.ContentLength}, urlGetter{get}, c.downloads())
 }

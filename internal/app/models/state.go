@@ -146,6 +146,19 @@ func (s Store) Licence(name string) *Licence {
 	return &l
 }
 
+// Licences returns all acceptances, by model.
+func (s Store) Licences() []Licence {
+	files, _ := filepath.Glob(filepath.Join(escapeGlob(s.state("licences")), "*.json")) // the pattern is well formed
+	all := []Licence{}
+	for _, f := range files {
+		var l Licence
+		if readState(f, &l) {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // SetLicence records an acceptance.
 func (s Store) SetLicence(l Licence) error {
 	return writeState(s.state("licences", dashed(l.Model)+".json"), l)

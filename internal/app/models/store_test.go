@@ -223,3 +223,30 @@ func TestPruneOldUploads(t *testing.T) {
 		}
 	}
 }
+
+// The models of the service's folder are found and run by all, after one's own, and changed by nobody here.
+func TestOtherStores(t *testing.T) {
+	system := Store{Home: t.TempDir()}
+	s := Store{Home: t.TempDir(), Others: []string{system.Home}}
+	fill(t, system, "me/both/both-cpu-w4-11111111.gguf", "me/theirs/theirs-cpu-w4-11111111.gguf")
+	theirs := system.Path("me/theirs", "theirs-cpu-w4-11111111.gguf")
+	if err := system.SetOrigin(theirs, Origin{Source: "google/gemma-2-2b-it"}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, "me/both/both-cpu-w4-22222222.gguf", "me/own/own-cpu-w4-11111111.gguf")
+	all, err := s.List()
+	if err != nil || len(all) != 4 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	found, err := s.Find("theirs")
+	if err != nil || len(found) != 1 || !found[0].ReadOnly || found[0].Path != theirs || found[0].Origin == nil {
+		t.Fatalf("%+v, %v: want the service's, with its origin", found, err)
+	}
+	s.SetUsed(theirs)
+	if m, err := s.At(theirs); err != nil || m.Used.IsZero() || exists(filepath.Join(system.Home, "state", "used")) {
+		t.Errorf("last use of the service's model: %+v, %v; want it noted in one's own store", m, err)
+	}
+	if err := s.Remove(context.Background(), &found[0]); err == nil || !strings.Contains(err.Error(), "belongs to the system") || !exists(theirs) {
+		t.Errorf("removed the service's model: %v", err)
+	}
+}

@@ -215,6 +215,7 @@ func (p *Puller) FromURL(ctx context.Context, address string) (Result, error) {
 	}
 	fetched := filepath.Join(filepath.Dir(target), ".fetched.gguf") // no name of a model until it is known to be one
 	if err := p.Client.FetchURL(ctx, address, fetched); err != nil {
+		_, _ = os.Remove(filepath.Dir(target)), os.Remove(filepath.Dir(filepath.Dir(target))) // only if they are empty
 		return Result{}, err
 	}
 	defer func() { _ = os.Remove(fetched) }()

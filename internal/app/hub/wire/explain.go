@@ -32,6 +32,14 @@ func (e *Error) explain() string {
 	if e.TokenFrom != "" {
 		token = "the token of " + e.TokenFrom + " was sent"
 	}
+	if repo == "" { // an address is all there is
+		switch e.Kind {
+		case RepoNotFound, RevisionNotFound, FileNotFound:
+			return fmt.Sprintf("%s was not found (404); check the address", e.URL)
+		case Gated, Disabled, Forbidden, LinkRefused:
+			return fmt.Sprintf("access to %s is forbidden (%d)", e.URL, e.Status)
+		}
+	}
 	switch e.Kind {
 	case Unreachable:
 		return fmt.Sprintf("can't reach %s: %s; check the connection, HF_ENDPOINT and the proxy variables, then run the same command again",
@@ -50,7 +58,7 @@ func (e *Error) explain() string {
 	case FileNotFound:
 		return fmt.Sprintf("%s has no file %q at %s; see %s/%s/tree/%s for those it has", repo, e.Subject.File, e.revision(), e.Hub, repo, e.revision())
 	case NotFound:
-		return fmt.Sprintf("%s was not found (404); check the name, and that HF_ENDPOINT (now %s) is a hub", e.URL, e.Hub)
+		return fmt.Sprintf("%s was not found (404); check the name or address, and that HF_ENDPOINT (now %s) is a hub", e.URL, e.Hub)
 	case Gated:
 		return e.gated(token)
 	case BadToken:
