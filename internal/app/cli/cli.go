@@ -35,6 +35,7 @@ type commands struct {
 	Create   createCmd   `cmd:"" help:"Make a model of another one and a Modelfile: system prompt, parameters, adapters."`
 	Push     pushCmd     `cmd:"" help:"Bring a model to a hub or an Ollama registry."`
 	List     listCmd     `cmd:"" help:"List the models of this machine."`
+	Ps       psCmd       `cmd:"" help:"List the models that a server has open."`
 	Copy     copyCmd     `cmd:"" name:"cp" help:"Give a model a second name."`
 	Remove   removeCmd   `cmd:"" name:"rm" help:"Remove models."`
 	Import   importCmd   `cmd:"" help:"Bring a file or folder into the store of models."`
@@ -164,7 +165,11 @@ func status(env *Env, err error) int {
 	case errors.Is(err, errTerminated):
 		return 143
 	}
-	_ = write(env.Stderr, fmt.Sprintf("systemgemma: %v\n", err)) // nowhere left to tell that stderr is gone
+	text := fmt.Sprintf("systemgemma: %v\n", err)
+	if h := diskHint(err); h != "" {
+		text += "hint: " + h + "\n"
+	}
+	_ = write(env.Stderr, text) // nowhere left to tell that stderr is gone
 	if errors.As(err, new(usageError)) {
 		return 2
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/figures"
+	"github.com/systemgemma/systemgemma/internal/app/hub/names"
 )
 
 // doctorCmd is `systemgemma doctor`.
@@ -21,11 +22,13 @@ type doctorCmd struct {
 // doctorReport is what doctor --json writes.
 type doctorReport struct {
 	systemgemma.Machine
-	Problem  string       `json:"problem,omitempty"`
-	Forecast *runForecast `json:"forecast,omitempty"`
-	Bundled  *insideModel `json:"bundled,omitempty"` // the model inside this program
-	Models   []foundModel `json:"models"`            // in the current folder
-	Store    storeReport  `json:"store"`
+	Problem   string       `json:"problem,omitempty"`
+	Forecast  *runForecast `json:"forecast,omitempty"`
+	Bandwidth float64      `json:"read_bandwidth,omitempty"` // GB/s, measured
+	Devices   []device     `json:"devices"`                  // GPUs and NPUs, which are not used
+	Bundled   *insideModel `json:"bundled,omitempty"`        // the model inside this program
+	Models    []foundModel `json:"models"`                   // in the current folder
+	Store     storeReport  `json:"store"`
 }
 
 // insideModel is the model that a program made by bundle carries.
@@ -49,7 +52,7 @@ func (c *doctorCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	r := doctorReport{Machine: machine, Models: models, Store: lookAtStore(env)}
+	r := doctorReport{Machine: machine, Models: models, Store: lookAtStore(env), Devices: findDevices("/")}
 	inside, err := env.bundle()
 	if inside != nil {
 		r.Bundled = &insideModel{inside.Card.Name, inside.Size, inside.Card.System}
@@ -62,7 +65,13 @@ func (c *doctorCmd) Run(ctx context.Context, env *Env) error {
 		if err != nil {
 			return err
 		}
-		r.Forecast = &f
+		r.Forecast, r.Bandwidth = &f, f.Bandwidth
+	} else if problem == nil {
+		roof, err := systemgemma.MeasureRoofline(ctx, machine.Threads)
+		if err != nil {
+			return err
+		}
+		r.Bandwidth = roof.ReadBandwidth.Median
 	}
 	if c.JSON {
 		return errors.Join(writeJSON(env, r), problem)
@@ -91,6 +100,12 @@ func (r *doctorReport) String() string {
 	} else {
 		field(&b, "memory", "not known on this system")
 	}
+	if r.Bandwidth > 0 {
+		row, _ := names.Lookup("2b") // is in the table
+		n := float64(row.Parameters) // read for each token, a byte each
+		field(&b, "bandwidth", "%.1f GB/s of reading, just measured: 2b in w8a8 (%.1f GB) can answer %.1f tokens/s at best", r.Bandwidth, n/1e9, r.Bandwidth*1e9/n)
+	}
+	tellDevices(&b, r.Devices)
 	if r.Bundled != nil {
 		field(&b, "model", "%-14s inside this program (%s), %s; what commands open that name none", bundledName, r.Bundled.Name, size(r.Bundled.Bytes))
 	}

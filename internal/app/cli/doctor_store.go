@@ -5,29 +5,32 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/systemgemma/systemgemma/internal/app/hub/hfcache"
 	hubsettings "github.com/systemgemma/systemgemma/internal/app/hub/settings"
+	"github.com/systemgemma/systemgemma/internal/app/models"
 )
 
 // storeReport is what doctor says of the store of models and of the hub that fills it. No hub is asked.
 type storeReport struct {
-	Home      string       `json:"home"`
-	Models    int          `json:"models"`
-	Bytes     int64        `json:"bytes"`
-	DiskFree  int64        `json:"disk_free"` // of the disk that holds Home; 0: not known
-	Formats   formatReport `json:"formats"`
-	Leftovers int64        `json:"leftover_bytes"`
-	NoTerms   []string     `json:"terms_not_accepted"` // pulled models whose terms nobody accepted here
-	Endpoint  string       `json:"hub"`
-	Cache     string       `json:"hub_cache"`
-	TokenFrom string       `json:"token_from"` // "": no token
-	Offline   string       `json:"offline,omitempty"`
-	Problems  []string     `json:"problems,omitempty"`
+	Home      string           `json:"home"`
+	Models    int              `json:"models"`
+	Bytes     int64            `json:"bytes"`
+	DiskFree  int64            `json:"disk_free"` // of the disk that holds Home; 0: not known
+	Formats   formatReport     `json:"formats"`
+	Leftovers int64            `json:"leftover_bytes"`
+	NoTerms   []string         `json:"terms_not_accepted"` // pulled models whose terms nobody accepted here
+	Terms     []models.Licence `json:"terms_accepted"`
+	Endpoint  string           `json:"hub"`
+	Cache     string           `json:"hub_cache"`
+	TokenFrom string           `json:"token_from"` // "": no token
+	Offline   string           `json:"offline,omitempty"`
+	Problems  []string         `json:"problems,omitempty"`
 }
 
 func lookAtStore(env *Env) storeReport {
-	r := storeReport{NoTerms: []string{}}
+	r := storeReport{NoTerms: []string{}, Terms: []models.Licence{}}
 	problem := func(err error) {
 		if err != nil {
 			r.Problems = append(r.Problems, err.Error())
@@ -42,6 +45,7 @@ func lookAtStore(env *Env) storeReport {
 		return r
 	}
 	r.Home = store.Home
+	r.Terms = store.Licences()
 	all, err := store.List()
 	problem(err)
 	for _, m := range all {
@@ -99,6 +103,15 @@ func (r *storeReport) tell(b *strings.Builder) {
 		field(b, "token", "from %s", r.TokenFrom)
 	} else {
 		field(b, "token", "none: gated models, as Google's, need one (make it at %s/settings/tokens, then set HF_TOKEN)", r.Endpoint)
+	}
+	var accepted []string
+	for _, l := range r.Terms {
+		accepted = append(accepted, l.Model+" ("+l.Date.Format(time.DateOnly)+")")
+	}
+	if accepted != nil {
+		field(b, "terms", "accepted: %s", strings.Join(accepted, ", "))
+	} else {
+		field(b, "terms", "none accepted here yet: systemgemma pull shows them and asks")
 	}
 	for _, id := range r.NoTerms {
 		field(b, "terms", "%s: not accepted here; systemgemma pull asks for them", id)

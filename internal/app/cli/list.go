@@ -42,7 +42,7 @@ func (c *listCmd) Run(env *Env) error {
 }
 
 func modelTable(all []models.Model, now time.Time) string {
-	rows := [][6]string{{"MODEL", "SIZE", "SYSTEM MODE", "QUALITY", "LAST USED", "FROM"}}
+	rows := [][]string{{"MODEL", "SIZE", "SYSTEM MODE", "QUALITY", "LAST USED", "FROM"}}
 	for _, m := range all {
 		from := ""
 		if m.Origin != nil {
@@ -51,20 +51,9 @@ func modelTable(all []models.Model, now time.Time) string {
 		if m.ReadOnly {
 			from = strings.TrimSpace(from + " (system)")
 		}
-		rows = append(rows, [6]string{m.ID(), size(m.Bytes), cmp.Or(m.SystemMode, "?"), grade(m.Quality), ago(m.Used, now), from})
+		rows = append(rows, []string{m.ID(), size(m.Bytes), cmp.Or(m.SystemMode, "?"), grade(m.Quality), ago(m.Used, now), from})
 	}
-	var width [6]int
-	for _, r := range rows {
-		for i, text := range r {
-			width[i] = max(width[i], len(text))
-		}
-	}
-	var b strings.Builder
-	for _, r := range rows {
-		line := fmt.Sprintf("%-*s  %*s  %-*s  %-*s  %-*s  %s", width[0], r[0], width[1], r[1], width[2], r[2], width[3], r[3], width[4], r[4], r[5])
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
+	return table(rows, 1)
 }
 
 // grade is a report on quality in a few characters: how far the file is from its source.
