@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/systemgemma/systemgemma/internal/testkit/poordisk"
 )
 
 // childVariable makes this test binary the program, for tests that kill it or run it beside others.
@@ -15,6 +18,10 @@ const childVariable = "TEST_SYSTEMGEMMA_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
+		if err := poordisk.Enter(os.Getenv(poordisk.Variable)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
 		os.Exit(Main(context.Background(), os.Args[1:], Process()))
 	}
 	testscript.Main(m, map[string]func(){
@@ -29,15 +36,15 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	commands := map[string]func(*testscript.TestScript, bool, []string){
-		// hub down: from now on the hub answers 503.
+		// hub MODE: from now on the hub answers 503 (down), with a login page (portal), 403 (gated) or honestly again (up).
 		"hub": func(ts *testscript.TestScript, neg bool, args []string) {
-			if len(args) != 1 || args[0] != "down" || neg {
-				ts.Fatalf("usage: hub down")
+			if len(args) != 1 || neg || !slices.Contains([]string{"down", "portal", "gated", "up"}, args[0]) {
+				ts.Fatalf("usage: hub down|portal|gated|up")
 			}
 			h := ts.Value("hub").(*testHub)
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.down = true
+			h.mode = strings.TrimPrefix(args[0], "up")
 		},
 	}
 	sampled := func(name string) (bool, error) { // scripts that nothing runs beside begin with [sample] skip

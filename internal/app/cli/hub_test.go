@@ -24,11 +24,14 @@ type testHub struct {
 	files map[string]map[string][]byte // by repository and name
 
 	mu    sync.Mutex
-	slow  time.Duration // before every 64 KiB of a large file
-	down  bool
+	slow  time.Duration  // before every 64 KiB of a large file
+	mode  string         // "": honest; down, portal or gated: what all get instead of an answer
+	got   int            // requests
 	ends  map[string]int // answers that reached a file's end, by repository/name
 	later map[string]int // answers that did not begin at its beginning
 	bytes int64          // of bodies
+
+	middle map[string]func() // by repository/name: called once, when half of the file was sent
 }
 
 // testModels are what the hub of these tests holds: Mini as others publish models, and as GGUF files.
@@ -94,10 +97,19 @@ func refuse(w http.ResponseWriter, status int, code, text string) {
 
 func (h *testHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
-	down, slow := h.down, h.slow
+	mode, slow := h.mode, h.slow
+	h.got++
 	h.mu.Unlock()
-	if down {
+	switch mode {
+	case "down":
 		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case "portal": // a network that wants a login in a browser first
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!DOCTYPE html><html><body>Log in to the hotel</body></html>"))
+		return
+	case "gated":
+		refuse(w, http.StatusForbidden, "GatedRepo", "Access to this model is restricted")
 		return
 	}
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/api/models/"), "/")
@@ -139,11 +151,34 @@ func (h *testHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// asked is how many requests came.
+func (h *testHub) asked() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.got
+}
+
 // count reads one of the counters: the answer that a client has whole may still be under way in the hub.
 func (h *testHub) count(of map[string]int, file string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return of[file]
+}
+
+// halfway calls what waits for the middle of a file.
+func (h *testHub) halfway(name string, at, size int) {
+	h.mu.Lock()
+	f := h.middle[name]
+	if at < size/2 {
+		f = nil
+	}
+	if f != nil {
+		delete(h.middle, name)
+	}
+	h.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 func (h *testHub) file(w http.ResponseWriter, r *http.Request, repo, name, commit string, slow time.Duration) {
@@ -175,6 +210,7 @@ func (h *testHub) file(w http.ResponseWriter, r *http.Request, repo, name, commi
 	}
 	const step = 64 << 10
 	for at := from; at < len(b); at += step {
+		h.halfway(repo+"/"+name, at, len(b))
 		n, err := w.Write(b[at:min(at+step, len(b))])
 		h.mu.Lock()
 		h.bytes += int64(n)

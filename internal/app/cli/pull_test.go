@@ -12,18 +12,24 @@ import (
 	"github.com/systemgemma/systemgemma/internal/testkit/sample"
 )
 
-// child starts the program with a hub and a home of its own.
-func child(t *testing.T, hub *testHub, home string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-	t.Helper()
+// command is the program with a hub and a home of its own.
+func command(hub *testHub, home string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), childVariable+"=1", "HF_ENDPOINT="+hub.URL, "HF_HOME="+filepath.Join(home, "hf"),
 		"SYSTEMGEMMA_HOME="+filepath.Join(home, "store"), "HF_HUB_OFFLINE=", "HF_TOKEN=", "HOME="+home)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	return cmd, &said
+}
+
+// child starts it.
+func child(t *testing.T, hub *testHub, home string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd, said := command(hub, home, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, &said
+	return cmd, said
 }
 
 func newTestHub(t *testing.T) *testHub {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +14,12 @@ import (
 
 // onTerminal runs the program on a pseudo terminal, types answer once it has asked for the terms, and gives all that the screen showed.
 func onTerminal(t *testing.T, hub *testHub, home, answer string, args ...string) (screen string, err error) {
+	t.Helper()
+	return dialogue(t, hub, home, map[string]string{"accept these terms?": answer}, args...)
+}
+
+// dialogue runs the program on a pseudo terminal and types each answer once its question is on the screen.
+func dialogue(t *testing.T, hub *testHub, home string, answers map[string]string, args ...string) (screen string, err error) {
 	t.Helper()
 	terminal, slave, err := openTerminal()
 	must(t, err)
@@ -27,13 +32,15 @@ func onTerminal(t *testing.T, hub *testHub, home, answer string, args ...string)
 	late := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	var said bytes.Buffer
-	var once sync.Once
 	buf := make([]byte, 4096)
 	for {
 		n, err := terminal.Read(buf)
 		said.Write(buf[:n])
-		if strings.Contains(said.String(), "accept these terms?") {
-			once.Do(func() { _, _ = io.WriteString(terminal, answer) })
+		for question, answer := range answers {
+			if strings.Contains(said.String(), question) {
+				_, _ = io.WriteString(terminal, answer)
+				delete(answers, question)
+			}
 		}
 		if err != nil { // EIO: the program is gone
 			break
@@ -72,5 +79,31 @@ func TestTermsOnATerminal(t *testing.T) {
 	}
 	if cmd, out := child(t, h, home, "show", "owner/licensed:w4"); cmd.Wait() != nil || !strings.Contains(out.String(), "accepted") {
 		t.Errorf("show does not tell the terms: %s", out)
+	}
+}
+
+// A model that is not here is offered to whoever sits at a terminal: yes pulls it and answers, no ends with the command that does.
+func TestRunOffersToPull(t *testing.T) {
+	h, home := newTestHub(t), t.TempDir()
+	screen, err := dialogue(t, h, home, map[string]string{"Pull it now": "n\n"}, "run", "2b", "capital of France?")
+	if err == nil || !strings.Contains(screen, "2b is not here. Pull it now (5.2 GB to fetch") || !strings.Contains(screen, "get it by: systemgemma pull 2b") || len(pulled(t, home)) != 0 {
+		t.Errorf("no: %v, want an offer and the command:\n%s", err, screen)
+	}
+	screen, err = dialogue(t, h, home, map[string]string{"Pull it now": "y\n", "accept these terms?": "y\n"}, "run", "2b", "What is the capital of France?")
+	if err != nil || len(pulled(t, home)) != 1 || !strings.Contains(screen, "Paris") {
+		t.Errorf("yes: %v:\n%s", err, screen)
+	}
+	before := h.asked()
+	for _, args := range [][]string{{"run", "2b", "What is the capital of France?"}, {"show", "2b"}, {"list"}, {"template", "-m", "2b", "hi"}} {
+		if screen, err := dialogue(t, h, home, nil, args...); err != nil || strings.Contains(screen, "Pull it now") {
+			t.Errorf("%v: %v\n%s", args, err, screen)
+		}
+	}
+	if n := h.asked() - before; n != 0 {
+		t.Errorf("the hub was asked %d times for a model that is here", n)
+	}
+	screen, err = dialogue(t, h, home, nil, "template", "-m", "systemgemma2", "--system", "Be brief.", "hi")
+	if err != nil || !strings.Contains(screen, "<start_of_turn>") {
+		t.Errorf("systemgemma2: %v\n%s", err, screen)
 	}
 }
