@@ -127,8 +127,8 @@ func TestWorkFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := filepath.Join(s.UploadDir(), "make-123456")
-	blob := filepath.Join(s.UploadDir(), "blobs", "sha256-1")
+	left := filepath.Join(s.Uploads(), "make-123456")
+	blob := filepath.Join(s.Uploads(), "blobs", "sha256-1")
 	for _, f := range []string{filepath.Join(left, "config.json"), filepath.Join(dir, "config.json"), blob} {
 		if err := os.MkdirAll(filepath.Dir(f), 0o777); err != nil {
 			t.Fatal(err)

@@ -15,14 +15,11 @@ import (
 // A work folder is where the files that a model is made of lie under their names meanwhile. Its lock tells whether somebody works in it.
 const workPrefix = "make-"
 
-// UploadDir is where files lie that clients of a server bring, until a model is made of them; work folders are in it.
-func (s Store) UploadDir() string { return filepath.Join(s.Home, "uploads") }
-
 func (s Store) workLock(name string) string { return filepath.Join(s.LockDir(), name+".lock") }
 
 // WorkFolder makes one. done removes it; what a crash leaves, ClearWork removes.
 func (s Store) WorkFolder(ctx context.Context) (dir string, done func(), err error) {
-	if err := errors.Join(os.MkdirAll(s.LockDir(), 0o777), os.MkdirAll(s.UploadDir(), 0o777)); err != nil {
+	if err := errors.Join(os.MkdirAll(s.LockDir(), 0o777), os.MkdirAll(s.Uploads(), 0o777)); err != nil {
 		return "", nil, err
 	}
 	name := workPrefix + strings.ToLower(rand.Text())
@@ -30,7 +27,7 @@ func (s Store) WorkFolder(ctx context.Context) (dir string, done func(), err err
 	if err != nil {
 		return "", nil, err
 	}
-	dir = filepath.Join(s.UploadDir(), name)
+	dir = filepath.Join(s.Uploads(), name)
 	done = func() {
 		_, _ = os.RemoveAll(dir), os.Remove(s.workLock(name)) // links to other files: what is left takes no room, and goes with ClearWork
 		unlock()
@@ -44,7 +41,7 @@ func (s Store) WorkFolder(ctx context.Context) (dir string, done func(), err err
 
 // ClearWork removes the work folders that nobody works in, and returns how many.
 func (s Store) ClearWork(ctx context.Context) (n int, err error) {
-	entries, err := os.ReadDir(s.UploadDir())
+	entries, err := os.ReadDir(s.Uploads())
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -58,7 +55,7 @@ func (s Store) ClearWork(ctx context.Context) (n int, err error) {
 		if lockErr != nil {
 			continue // somebody works in it
 		}
-		removeErr := os.RemoveAll(filepath.Join(s.UploadDir(), e.Name()))
+		removeErr := os.RemoveAll(filepath.Join(s.Uploads(), e.Name()))
 		_ = os.Remove(s.workLock(e.Name()))
 		unlock()
 		if removeErr == nil {

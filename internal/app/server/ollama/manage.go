@@ -192,7 +192,7 @@ func (d *dialect) blobs() (ollamastore.Store, error) {
 	if err != nil {
 		return ollamastore.Store{}, err
 	}
-	return ollamastore.Store{Dir: s.UploadDir()}, nil
+	return ollamastore.Store{Dir: s.Uploads()}, nil
 }
 
 // digestOf is the digest in a request's path.
