@@ -242,16 +242,16 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkNumbersTokenCPU is the processor time of this process (getrusage) for answers of 500 tokens that a client in another process
-// streams, less that for the same answers of the library: in turns, with one thread, since threads that wait for work use time too. The
-// client reads every 20 ms, since one that woke for each token would slow the model down where both share a core. The median of the
-// differences; with several streams at a time the model takes less of it, so that it is steadier.
+// BenchmarkNumbersTokenCPU is the processor time of this process (getrusage) for answers that a client in another process streams, one of 500
+// tokens or 16 of 100 at a time, less that for the same answers of the library: in turns, with one thread, since threads that wait for work use
+// time too. The client reads every 20 ms, since one that woke for each token would slow the model down where both share a core. The median of
+// the differences; with several streams at a time the model takes less of it, so that it is steadier.
 func BenchmarkNumbersTokenCPU(b *testing.B) {
-	const tokens = 500
 	s := open(b, hosted.Options{Open: systemgemma.Options{Threads: 1}})
-	o, body := s.repeating(b, tokens)
 	client := otherClient(b, s.url+"/completions")
-	for _, streams := range []int{1, 16} {
+	for _, c := range []struct{ streams, tokens int }{{1, 500}, {16, 100}} {
+		streams, tokens := c.streams, c.tokens
+		o, body := s.repeating(b, tokens)
 		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
 			library := func() float64 {
 				start := cpu(b)
@@ -277,7 +277,7 @@ func BenchmarkNumbersTokenCPU(b *testing.B) {
 			overHTTP()
 			var own, added []float64
 			for b.Loop() {
-				for i := range 6 { // whoever is first has no advantage
+				for i := range 24 { // whoever is first has no advantage
 					var x, y float64
 					if i%2 == 0 {
 						x, y = library(), overHTTP()

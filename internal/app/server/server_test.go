@@ -88,7 +88,7 @@ func (d *toy) dialect() Dialect {
 	}
 }
 
-func newServer(t *testing.T, cfg Config) (*Server, *toy) {
+func newServer(t testing.TB, cfg Config) (*Server, *toy) {
 	t.Helper()
 	models, err := hosted.New(hosted.Options{})
 	if err != nil {

@@ -2,8 +2,11 @@ package server
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 type templated struct {
@@ -73,5 +76,44 @@ func TestTemplateAllocates(t *testing.T) {
 	b := make([]byte, 0, 1<<10)
 	if n := testing.AllocsPerRun(100, func() { b = x.append(b[:0], "some text", "more\n") }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// nowhere is an answer that nobody reads.
+type nowhere struct{ header http.Header }
+
+func (w nowhere) Header() http.Header              { return w.header }
+func (w nowhere) Write(p []byte) (int, error)      { return len(p), nil }
+func (w nowhere) WriteHeader(int)                  {}
+func (w nowhere) Flush()                           {}
+func (w nowhere) SetWriteDeadline(time.Time) error { return nil }
+
+// BenchmarkPieces is what a piece of a stream takes before it reaches the socket: as JSON of a value, and by a template.
+func BenchmarkPieces(b *testing.B) {
+	s, _ := newServer(b, Config{})
+	x, err := NewTemplate(2, templatedOf)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, send := range map[string]func(*Stream) error{
+		"value":    func(out *Stream) error { return out.Send(templatedOf([]string{" token", "more"})) },
+		"template": func(out *Stream) error { return out.SendText(x, " token", "more") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			s.Add(Dialect{Name: name, Prefixes: []string{"/" + name}, Error: WriteOpenAIError, Routes: []Route{{Pattern: "GET /" + name, Handle: func(w http.ResponseWriter, r *http.Request) error {
+				out := NewEvents(w, r)
+				defer out.Close()
+				for b.Loop() {
+					if err := send(out); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return nil
+			}}}})
+			r := httptest.NewRequest("GET", "/"+name, nil)
+			r.Host = "localhost"
+			s.Handler().ServeHTTP(nowhere{http.Header{}}, r)
+		})
 	}
 }
