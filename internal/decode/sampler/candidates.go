@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 	"github.com/systemgemma/systemgemma/internal/compute/portable"
 )
 
@@ -20,6 +21,7 @@ type candidates struct {
 	sorted bool        // list runs from best to worst score
 	whole  bool        // list[i].id == i, all of the vocabulary
 	room   []candidate // the whole scratch that list lies in
+	sums   []float64   // scratch: see mass
 	err    error       // of a step that could not be made
 }
 
@@ -193,26 +195,59 @@ func sink[T ordered[T]](heap []T, i int) {
 }
 
 // draw returns the first candidate, in the order of the list, at which the running sum of probabilities exceeds u of the
-// whole; u in [0, 1).
+// whole; u in [0, 1). Sums run over blocks as in mass, and candidate by candidate in the block where that comes about.
 func (c *candidates) draw(u float64) int32 {
 	top := c.best().score
 	target := u * c.mass(top)
 	run, last := 0.0, int32(0)
-	for _, x := range c.list {
-		if w := weight(x.score, top); w > 0 {
-			run, last = run+w, x.id
-			if run > target {
-				break
+	for i, sum := range c.sums {
+		next := run + sum
+		if next > target {
+			for _, x := range c.list[i*sumBlock : min((i+1)*sumBlock, len(c.list))] {
+				if w := weight(x.score, top); w > 0 {
+					if run, last = run+w, x.id; run > target {
+						break
+					}
+				}
 			}
+			break
 		}
+		run = next
 	}
 	return last
 }
 
-// mass is the sum of all weights, added in the order of the list.
+// mass is the sum of all weights: of blocks, which it leaves in sums, added in the order of the list.
 func (c *candidates) mass(top float32) float64 {
+	room := sumRooms.Get().(*[sumBlock]float32)
+	defer sumRooms.Put(room)
+	c.sums = c.sums[:0]
+	total := 0.0
+	for at := 0; at < len(c.list); at += sumBlock {
+		sum := blockMass(c.list[at:min(at+sumBlock, len(c.list))], top, room)
+		c.sums = append(c.sums, sum)
+		total += sum
+	}
+	return total
+}
+
+// blockMass is the sum of the weights of at most sumBlock candidates. As in logSumExp, float32 does where all are far below top: nearly
+// everywhere in a large vocabulary.
+func blockMass(block []candidate, top float32, room *[sumBlock]float32) float64 {
+	best := float32(math.Inf(-1))
+	for i, x := range block {
+		room[i] = x.score
+		best = max(best, x.score)
+	}
+	if best < top-farBelow {
+		n := len(block)
+		for ; n%16 != 0; n++ {
+			room[n] = float32(math.Inf(-1))
+		}
+		return float64(kernel.ExpSum(room[:n], top))
+	}
 	sum := 0.0
-	for _, x := range c.list {
+	for _, x := range block {
 		sum += weight(x.score, top)
 	}
 	return sum
