@@ -9,6 +9,16 @@ import (
 	"github.com/systemgemma/systemgemma/internal/app/models"
 )
 
+// forChat is what a chat takes over of it.
+func forChat(s *models.Settings) chat.Carried {
+	c := chat.Carried{System: s.System}
+	for _, m := range s.Messages {
+		c.Seed = append(c.Seed, systemgemma.Message(m))
+	}
+	defaults(&c.Options, &s.Parameters)
+	return c
+}
+
 // carriedBy is what a model carries besides its weights.
 func carriedBy(env *Env, name string) (*models.Settings, error) {
 	f, err := resolve(env, name)

@@ -8,10 +8,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/cli/chat"
+	"github.com/systemgemma/systemgemma/internal/app/models"
 )
 
 // runCmd is `systemgemma run [MODEL] [PROMPT]`.
@@ -43,6 +45,10 @@ func (*runCmd) Help() string {
   systemgemma run --json-schema person.json "Invent a person."
   systemgemma run -m model.gguf          # chat
   systemgemma run -- "-1 + 3 = ?"        # after --, all is prompt
+
+In a chat /help lists commands and keys: /model (Ctrl-O) goes on with another model, /persona (Ctrl-R) uses a system prompt that was kept
+by name, /panel (Ctrl-X) shows the exact prompt that the model sees. Personas are text files NAME.txt in the folder personas beside the
+settings file (systemgemma config path). Chats are private: nothing of them is kept on disk unless /save is asked for.
 `
 }
 
@@ -67,6 +73,7 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err != nil {
 		return err
 	}
+	r.given, r.carried = c.Options, carried
 	if err := c.carry(env, carried, &r, o); err != nil {
 		return err
 	}
@@ -77,7 +84,8 @@ func (c *runCmd) Run(ctx context.Context, env *Env, i *interrupts, after literal
 	if err != nil {
 		return err
 	}
-	defer m.Close()
+	r.close = sync.OnceValue(m.Close)
+	defer func() { _ = r.close() }() // nothing is lost with a model
 	if err := c.checkText(m); err != nil {
 		return err
 	}
@@ -135,6 +143,10 @@ type request struct {
 	adapters              []systemgemma.AdapterUse
 	prediction            string // of the answer
 	format                *systemgemma.Format
+
+	given   chat.Options     // as the command line has them, without what the model brings
+	carried *models.Settings // what it brings
+	close   func() error     // closes the model; may be called again
 }
 
 func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r request, err error) {
@@ -167,7 +179,7 @@ func (c *runCmd) request(ctx context.Context, env *Env, after literal) (r reques
 		return r, err
 	}
 	if system != "" && !r.systemGiven && r.system == "" && !c.Raw && c.IDs == nil {
-		r.system = system
+		r.system, r.systemGiven = system, true
 		told := fmt.Sprintf("mode %s: the system prompt is %q\n", c.Mode, system)
 		if c.quiet {
 			told = ""
@@ -326,7 +338,7 @@ func (c *runCmd) results(ctx context.Context, m *systemgemma.Model, r request, n
 }
 
 // chat runs a conversation until the user leaves it.
-func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgemma.Model, r request, warnings []string) error {
+func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgemma.Model, r request, warnings []string) (err error) {
 	if c.JSON || c.Raw {
 		return usagef("--json, --raw: want a prompt; a chat has none")
 	}
@@ -336,9 +348,21 @@ func (c *runCmd) chat(ctx context.Context, env *Env, i *interrupts, m *systemgem
 	if err := warn(env, warnings); err != nil {
 		return err
 	}
-	s := chat.New(m, chat.Config{
-		Name: m.Info().Name, System: r.system, Seed: r.seed, SystemMode: c.SystemMode, Options: c.Options, Stats: c.Stats, Adapters: r.adapters, Format: r.format,
-	})
+	shelf := newShelf(env, c, r.model)
+	begin := chat.Config{
+		Name: shelf.first.Name, SystemGiven: r.systemGiven, Carried: forChat(r.carried), SystemMode: c.SystemMode, Options: r.given, Stats: c.Stats,
+		Adapters: r.adapters, Format: r.format, Models: shelf, Close: r.close,
+	}
+	if r.systemGiven {
+		begin.System = r.system
+	} else {
+		begin.Carried.System = r.system // also that of the model inside this program
+	}
+	if folder := personas(env); folder != "" {
+		begin.Personas = folder
+	}
+	s := chat.New(m, begin)
+	defer func() { err = errors.Join(err, s.Close()) }()
 	stop := make(chan struct{}, 1)
 	defer i.take(func() {
 		select {

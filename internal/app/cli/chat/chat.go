@@ -1,7 +1,8 @@
 // Package chat is a conversation with a model at a terminal: its state and commands (Session), an inline screen (Screen) and
 // a plain line mode for pipes and simple terminals (Plain).
 //
-// It must not know how a model is opened, nor read the process's globals: streams and interrupts come from the caller.
+// It must not know how a model is opened, where personas lie, nor read the process's globals: streams and interrupts come from the
+// caller.
 package chat
 
 import (
@@ -19,35 +20,45 @@ type Model interface {
 	Chat(ctx context.Context, messages []systemgemma.Message, o *systemgemma.ChatOptions) iter.Seq2[systemgemma.Event, error]
 	Render(messages []systemgemma.Message, o systemgemma.RenderOptions) (*systemgemma.Rendered, error)
 	DefaultSampling() systemgemma.Sampling
+	ContextLength() int
 }
 
 // Config is how a chat begins.
 type Config struct {
-	Name       string // of the model, for people
-	System     string
-	Seed       []systemgemma.Message // messages that the conversation begins with, before the first input
-	SystemMode SystemMode
-	Options    Options
-	Stats      bool // show speed after each answer
-	Adapters   []systemgemma.AdapterUse
-	Format     *systemgemma.Format // of every answer; nil: free
+	Name        string // of the model, for people; one of Models, if it is among them
+	System      string
+	SystemGiven bool    // System holds also where it is empty
+	Carried     Carried // what the model brings
+	SystemMode  SystemMode
+	Options     Options // of the user
+	Stats       bool    // show speed after each answer
+	Adapters    []systemgemma.AdapterUse
+	Format      *systemgemma.Format // of every answer; nil: free
+	Models      Models              // to go on with; nil: none
+	Personas    Personas            // nil: no place to keep them
+	Close       func() error        // closes the model when the chat goes on with another one, or is closed; nil: the caller does
 }
 
 // Session is the state of a chat: a system prompt, finished exchanges and at most one running. It does no terminal I/O, and
 // is used by one goroutine at a time.
 type Session struct {
-	model    Model
-	name     string
-	system   string
-	seed     []systemgemma.Message
-	settings settings
-	adapters []systemgemma.AdapterUse
-	format   *systemgemma.Format
-	stats    bool
-	done     []exchange
-	running  *exchange // nil: idle
-	retried  *exchange // what running replaces, to be kept if it fails
-	newSeed  bool      // running draws a seed, whatever the settings say
+	model       Model
+	name        string
+	system      string
+	systemGiven bool // system holds, whatever the model brings
+	carried     Carried
+	persona     string // that the system prompt came from, or was kept as; "": none
+	settings    settings
+	adapters    []systemgemma.AdapterUse
+	format      *systemgemma.Format
+	models      Models
+	personas    Personas
+	close       func() error
+	stats       bool
+	done        []exchange
+	running     *exchange // nil: idle
+	retried     *exchange // what running replaces, to be kept if it fails
+	newSeed     bool      // running draws a seed, whatever the settings say
 }
 
 // exchange is what the user wrote and what the model answered.
@@ -56,8 +67,9 @@ type exchange struct{ user, assistant string }
 // New begins a chat.
 func New(m Model, c Config) *Session {
 	return &Session{
-		model: m, name: c.Name, system: c.System, seed: c.Seed, stats: c.Stats, adapters: c.Adapters, format: c.Format,
-		settings: settings{Options: c.Options, SystemMode: c.SystemMode},
+		model: m, name: c.Name, system: c.System, systemGiven: c.SystemGiven || c.System != "", carried: c.Carried,
+		settings: settings{Options: c.Options, SystemMode: c.SystemMode}, adapters: c.Adapters, format: c.Format,
+		models: c.Models, personas: c.Personas, close: c.Close, stats: c.Stats,
 	}
 }
 
@@ -66,8 +78,22 @@ type Reply struct {
 	Text   string // to show
 	Err    error  // to show
 	Answer bool   // an answer is wanted: call Answer, then Finish
+	Model  string // another model is wanted: call Open, then Use
 	Quit   bool
+	// Overlay is what a screen shows in place of Text and Err.
+	Overlay Overlay
 }
+
+// Overlay is what a screen can show instead of a text.
+type Overlay int
+
+// OverlayNone leaves a reply as it is; the others are lists to choose from, and the prompt as the model sees it.
+const (
+	OverlayNone Overlay = iota
+	OverlayModels
+	OverlayPersonas
+	OverlayPrompt
+)
 
 // Submit takes an input: a command if it begins with /, else what the user says. It must not be called while an answer runs.
 func (s *Session) Submit(input string) Reply {
@@ -84,7 +110,7 @@ func (s *Session) Submit(input string) Reply {
 // Answer starts the answer that Submit wanted. The sequence shares nothing with s and may be read by another goroutine.
 func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error] {
 	o := &systemgemma.ChatOptions{
-		GenerateOptions: s.settings.Generate(s.model.DefaultSampling()),
+		GenerateOptions: s.options().Generate(s.model.DefaultSampling()),
 		SystemMode:      string(s.settings.SystemMode),
 		Context:         s.settings.Context(),
 	}
@@ -95,13 +121,33 @@ func (s *Session) Answer(ctx context.Context) iter.Seq2[systemgemma.Event, error
 	return s.model.Chat(ctx, s.messages(), o)
 }
 
+// options are the user's, with what the model brings where these leave things open.
+func (s *Session) options() *Options {
+	o := s.settings.Options
+	o.fill(&s.carried.Options)
+	return &o
+}
+
+// systemPrompt is the one in force, "" if there is none.
+func (s *Session) systemPrompt() string {
+	if s.systemGiven {
+		return s.system
+	}
+	return s.carried.System
+}
+
+// setSystem is what the user wants from now on, be it none.
+func (s *Session) setSystem(text string) {
+	s.system, s.systemGiven, s.persona = text, true, ""
+}
+
 // messages is the conversation as the model gets it: with the running exchange, its answer open.
 func (s *Session) messages() []systemgemma.Message {
 	var list []systemgemma.Message
-	if s.system != "" {
-		list = append(list, systemgemma.Message{Role: "system", Content: s.system})
+	if system := s.systemPrompt(); system != "" {
+		list = append(list, systemgemma.Message{Role: "system", Content: system})
 	}
-	list = append(list, s.seed...)
+	list = append(list, s.carried.Seed...)
 	for _, x := range s.done {
 		list = append(list, systemgemma.Message{Role: "user", Content: x.user}, systemgemma.Message{Role: "assistant", Content: x.assistant})
 	}

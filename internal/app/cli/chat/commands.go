@@ -21,7 +21,10 @@ func commands() []command {
 		{"/clear", "", "forget the conversation; the system prompt and options stay", (*Session).cmdClear},
 		{"/undo", "", "remove the last exchange", (*Session).cmdUndo},
 		{"/retry", "", "answer the last message again, with a new seed", (*Session).cmdRetry},
+		{"/model", "[NAME]", "go on with another model, or show which are here", (*Session).cmdModel},
+		{"/persona", "[NAME]", "use a kept system prompt, or show them; add NAME keeps, delete NAME forgets", (*Session).cmdPersona},
 		{"/show", "", "show the prompt as the model sees it, with ids", (*Session).cmdShow},
+		{"/panel", "", "open or close a panel with that prompt", (*Session).cmdPanel},
 		{"/set", "[NAME VALUE]", "show the options, or set one; the value default resets it", (*Session).cmdSet},
 		{"/save", "FILE", "write the chat as JSON", (*Session).cmdSave},
 		{"/load", "FILE", "go on with a saved chat", (*Session).cmdLoad},
@@ -59,15 +62,15 @@ func (s *Session) command(input string) Reply {
 func (s *Session) cmdSystem(arg string) Reply {
 	switch arg {
 	case "":
-		if s.system == "" {
-			return Reply{Text: "(no system prompt)"}
+		if system := s.systemPrompt(); system != "" {
+			return Reply{Text: system}
 		}
-		return Reply{Text: s.system}
+		return Reply{Text: "(no system prompt)"}
 	case `""`:
-		s.system = ""
+		s.setSystem("")
 		return Reply{Text: "(no system prompt from now on)"}
 	}
-	s.system = arg
+	s.setSystem(arg)
 	return Reply{Text: "(system prompt set)"}
 }
 
@@ -92,22 +95,37 @@ func (s *Session) cmdRetry(string) Reply {
 	s.done = s.done[:len(s.done)-1]
 	s.retried, s.running, s.newSeed = &last, &exchange{user: last.user}, true
 	r := Reply{Answer: true}
-	if s.settings.Sampling(s.model.DefaultSampling()).Temperature == 0 {
+	if s.options().Sampling(s.model.DefaultSampling()).Temperature == 0 {
 		r.Text = "(temperature is 0: the answer will be the same; try /set temperature 1)"
 	}
 	return r
 }
 
 func (s *Session) cmdShow(string) Reply {
-	messages := s.messages()
-	if len(messages) == 0 {
-		return Reply{Err: errors.New("/show: nothing said yet")}
-	}
-	r, err := s.model.Render(messages, systemgemma.RenderOptions{SystemMode: string(s.settings.SystemMode)})
+	r, err := s.rendered()
 	if err != nil {
 		return Reply{Err: fmt.Errorf("/show: %w", err)}
 	}
 	return Reply{Text: Prompt(r)}
+}
+
+// cmdPanel shows what /show does where there is no screen.
+func (s *Session) cmdPanel(arg string) Reply {
+	r := s.cmdShow(arg)
+	r.Overlay = OverlayPrompt
+	return r
+}
+
+// errNothingSaid: there is no prompt yet.
+var errNothingSaid = errors.New("nothing said yet")
+
+// rendered is the conversation as the model sees it; while an answer runs, the prompt of that answer.
+func (s *Session) rendered() (*systemgemma.Rendered, error) {
+	messages := s.messages()
+	if len(messages) == 0 {
+		return nil, errNothingSaid
+	}
+	return s.model.Render(messages, systemgemma.RenderOptions{SystemMode: string(s.settings.SystemMode), GenerationPrompt: s.running != nil})
 }
 
 // Prompt shows a rendered prompt and its ids to people.
@@ -121,7 +139,8 @@ func Prompt(r *systemgemma.Rendered) string {
 
 func (s *Session) cmdSet(arg string) Reply {
 	if arg == "" {
-		return Reply{Text: s.settings.String()}
+		all := settings{Options: *s.options(), SystemMode: s.settings.SystemMode}
+		return Reply{Text: all.String()}
 	}
 	name, value, ok := strings.Cut(arg, " ")
 	if !ok {
@@ -130,14 +149,18 @@ func (s *Session) cmdSet(arg string) Reply {
 	if err := s.settings.set(name, strings.TrimSpace(value)); err != nil {
 		return Reply{Err: fmt.Errorf("/set: %w", err)}
 	}
-	return Reply{Text: strings.Join(s.settings.Unused(s.model.DefaultSampling()), "\n")}
+	return Reply{Text: strings.Join(s.options().Unused(s.model.DefaultSampling()), "\n")}
 }
+
+// helpKeys is the end of the help: what a screen's keys do.
+const helpKeys = `  Alt+Enter or \ at the end of a line goes on in the next; Ctrl-C stops an answer.
+  On a screen: Ctrl-O lists models, Ctrl-R personas, Ctrl-X shows the prompt; Esc closes them.`
 
 func (s *Session) cmdHelp(string) Reply {
 	var b strings.Builder
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-20s %s\n", c.name+" "+c.args, c.help)
 	}
-	b.WriteString("  Alt+Enter or \\ at the end of a line goes on in the next; Ctrl-C stops an answer.")
+	b.WriteString(helpKeys)
 	return Reply{Text: b.String()}
 }

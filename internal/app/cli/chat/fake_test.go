@@ -19,7 +19,10 @@ type fake struct {
 	options  []*systemgemma.ChatOptions
 	hold     chan struct{} // not nil: wait for it, or the context, after the first word
 	ended    chan struct{} // not nil: closed when an answer has ended
+	context  int           // tokens that there is room for; not 0: words are tokens
 }
+
+func (f *fake) ContextLength() int { return f.context }
 
 func (f *fake) DefaultSampling() systemgemma.Sampling { return f.defaults }
 
@@ -65,7 +68,15 @@ func (f *fake) Render(m []systemgemma.Message, o systemgemma.RenderOptions) (*sy
 	if o.SystemMode == "strict" {
 		return nil, fmt.Errorf("strict: system role not supported")
 	}
-	return &systemgemma.Rendered{Text: transcript(m), IDs: []int32{2, 7}}, nil
+	r := &systemgemma.Rendered{Text: transcript(m), IDs: []int32{2, 7}}
+	if f.context > 0 {
+		r.IDs = make([]int32, len(strings.Fields(r.Text)))
+	}
+	for _, x := range m {
+		r.Segments = append(r.Segments, systemgemma.Segment{Text: "<start_of_turn>", Control: true}, systemgemma.Segment{Text: x.Role + "\n" + x.Content},
+			systemgemma.Segment{Text: "<end_of_turn>", Control: true}, systemgemma.Segment{Text: "\n"})
+	}
+	return r, nil
 }
 
 // transcript is a conversation on one line.

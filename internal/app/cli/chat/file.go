@@ -25,7 +25,7 @@ type saved struct {
 }
 
 func (s *Session) cmdSave(path string) Reply {
-	f := saved{System: s.system, Options: s.settings, Messages: []systemgemma.Message{}}
+	f := saved{System: s.systemPrompt(), Options: s.settings, Messages: []systemgemma.Message{}}
 	for _, x := range s.done {
 		f.Messages = append(f.Messages, systemgemma.Message{Role: "user", Content: x.user}, systemgemma.Message{Role: "assistant", Content: x.assistant})
 	}
@@ -40,7 +40,8 @@ func (s *Session) cmdLoad(path string) Reply {
 	if err != nil {
 		return Reply{Err: fmt.Errorf("/load: %w", err)}
 	}
-	s.system, s.settings, s.done = f.System, f.Options, nil
+	s.setSystem(f.System)
+	s.settings, s.done = f.Options, nil
 	for i := 0; i < len(f.Messages); i += 2 {
 		s.done = append(s.done, exchange{f.Messages[i].Content, f.Messages[i+1].Content})
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,23 @@ func (o *Options) Sampling(s systemgemma.Sampling) systemgemma.Sampling {
 func override[T any](p *T, value *T) {
 	if value != nil {
 		*p = *value
+	}
+}
+
+// fill takes from what a model carries where o leaves things open.
+func (o *Options) fill(carried *Options) {
+	fill(reflect.ValueOf(o).Elem(), reflect.ValueOf(carried).Elem())
+}
+
+// fill sets the fields of to that are zero, those of structs inside it one by one.
+func fill(to, from reflect.Value) {
+	for i := range to.NumField() {
+		switch f := to.Field(i); {
+		case f.Kind() == reflect.Struct:
+			fill(f, from.Field(i))
+		case f.IsZero():
+			f.Set(from.Field(i))
+		}
 	}
 }
 

@@ -118,6 +118,9 @@ func (p *plain) submit(ctx context.Context, input string) (quit bool, err error)
 	if err := p.show(r, p.Out); err != nil || r.Quit {
 		return r.Quit, err
 	}
+	if r.Model != "" {
+		return false, p.show(p.session.Use(p.session.Open(ctx, r.Model)), p.Out)
+	}
 	if !r.Answer {
 		return false, nil
 	}

@@ -24,7 +24,12 @@ type stage struct {
 
 func newStage(t *testing.T, f *fake) *stage {
 	t.Helper()
-	s := &stage{m: newScreen(t.Context(), New(f, Config{Name: "fake"}))}
+	return newStageOf(t, New(f, Config{Name: "fake"}))
+}
+
+func newStageOf(t *testing.T, session *Session) *stage {
+	t.Helper()
+	s := &stage{m: newScreen(t.Context(), session)}
 	t.Cleanup(s.m.stop)
 	s.do(s.m.Init())
 	s.send(tea.WindowSizeMsg{Width: 40, Height: 20})
@@ -60,12 +65,17 @@ func (s *stage) do(cmd tea.Cmd) {
 	}
 }
 
+// named are the keys that tests press by name.
+var named = map[string]tea.KeyPressMsg{
+	"enter": {Code: tea.KeyEnter}, "alt+enter": {Code: tea.KeyEnter, Mod: tea.ModAlt}, "up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown},
+	"ctrl+c": {Code: 'c', Mod: tea.ModCtrl}, "ctrl+d": {Code: 'd', Mod: tea.ModCtrl}, "left": {Code: tea.KeyLeft}, "backspace": {Code: tea.KeyBackspace},
+	"ctrl+o": {Code: 'o', Mod: tea.ModCtrl}, "ctrl+r": {Code: 'r', Mod: tea.ModCtrl}, "ctrl+s": {Code: 's', Mod: tea.ModCtrl}, "ctrl+u": {Code: 'u', Mod: tea.ModCtrl},
+	"ctrl+x": {Code: 'x', Mod: tea.ModCtrl}, "esc": {Code: tea.KeyEscape}, "pgup": {Code: tea.KeyPgUp}, "pgdown": {Code: tea.KeyPgDown},
+	"home": {Code: tea.KeyHome}, "end": {Code: tea.KeyEnd},
+}
+
 // press sends keys by name, and other words letter by letter.
 func (s *stage) press(keys ...string) {
-	named := map[string]tea.KeyPressMsg{
-		"enter": {Code: tea.KeyEnter}, "alt+enter": {Code: tea.KeyEnter, Mod: tea.ModAlt}, "up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown},
-		"ctrl+c": {Code: 'c', Mod: tea.ModCtrl}, "ctrl+d": {Code: 'd', Mod: tea.ModCtrl}, "left": {Code: tea.KeyLeft}, "backspace": {Code: tea.KeyBackspace},
-	}
 	for _, k := range keys {
 		if msg, ok := named[k]; ok {
 			s.send(msg)

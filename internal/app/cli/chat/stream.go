@@ -13,6 +13,7 @@ import (
 // eventMsg is what an answer has said since the last one.
 type eventMsg struct {
 	text     string
+	tokens   int                         // that text came with
 	progress *systemgemma.PromptProgress // of the prompt, before any text
 	last     bool
 	result   *systemgemma.Result
@@ -45,7 +46,11 @@ func (r *running) read(answer iter.Seq2[systemgemma.Event, error]) {
 			last.text, last.result, last.err = e.Text, e.Result, err
 			continue
 		}
-		if !r.send(eventMsg{text: e.Text, progress: e.Progress}) {
+		tokens := 0
+		if e.ID >= 0 {
+			tokens = 1
+		}
+		if !r.send(eventMsg{text: e.Text, tokens: tokens, progress: e.Progress}) {
 			return
 		}
 	}
@@ -76,44 +81,15 @@ func (r *running) next() tea.Cmd {
 		}
 		var text strings.Builder
 		text.WriteString(e.text)
+		tokens := e.tokens
 		for !e.last && len(r.events) > 0 {
 			e = <-r.events
 			text.WriteString(e.text)
+			tokens += e.tokens
 		}
-		e.text = text.String()
+		e.text, e.tokens = text.String(), tokens
 		return e
 	}
-}
-
-// printedMsg says that the printer's last lines are on the terminal.
-type printedMsg struct{}
-
-// printer puts lines above the view one batch after the other: commands of Bubble Tea run side by side and would mix them up.
-type printer struct {
-	queue    []string
-	printing bool
-}
-
-func (p *printer) add(lines ...string) tea.Cmd {
-	p.queue = append(p.queue, lines...)
-	if p.printing {
-		return nil
-	}
-	return p.printed()
-}
-
-// printed prints what has queued up since.
-func (p *printer) printed() tea.Cmd {
-	p.printing = len(p.queue) > 0
-	if !p.printing {
-		return nil
-	}
-	text := strings.Join(p.queue, "\n")
-	p.queue = nil
-	if text == "" {
-		text = " " // Println prints no empty line
-	}
-	return tea.Sequence(tea.Println(text), func() tea.Msg { return printedMsg{} })
 }
 
 // reading says how far a prompt is read.

@@ -2,71 +2,102 @@ package chat
 
 import (
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-	"github.com/systemgemma/systemgemma/internal/app/cli/terminal"
 )
 
-// show prints a reply.
-func (m *screen) show(r Reply) tea.Cmd {
-	text := r.Text
-	if r.Err != nil {
-		text = "error: " + r.Err.Error()
-	}
-	if text == "" {
-		return nil
-	}
-	return m.prints.add(ansi.Wrap(display(text), m.width, ""))
-}
+// divider stands between the chat and a panel.
+const divider = "| "
 
-// event takes new text of the answer, and its end.
-func (m *screen) event(e eventMsg) tea.Cmd {
-	if m.running == nil || m.leaving {
-		return nil
-	}
-	if p := e.progress; p != nil && p.Took >= time.Second { // shorter ones need no telling
-		m.hint, m.reading = reading(p)+"; "+hintBusy, true
-	} else if p == nil && m.reading {
-		m.hint, m.reading = hintBusy, false
-	}
-	full, rest := cutRows(m.tail+display(e.text), m.width)
-	m.tail = rest
-	if !e.last {
-		return tea.Batch(m.prints.add(full...), m.running.next())
-	}
-	m.running, m.tail, m.hint, m.reading = nil, "", "", false
-	if rest != "" {
-		full = append(full, rest)
-	}
-	print := m.prints.add(full...)
-	return tea.Batch(print, m.show(m.session.Finish(e.result, e.err)))
-}
-
-// View shows the unfinished row of the answer, the input and a hint.
+// View shows the unfinished row of the answer, the input and what stands below it; or a panel or a list, on the terminal's other screen,
+// so that what was there is there again afterwards.
 func (m *screen) View() tea.View {
 	var v tea.View
 	if m.leaving {
 		return v
 	}
-	above := ""
-	if m.running != nil {
-		above = m.tail + "\n"
+	var rows []string
+	switch v.AltScreen = m.covered(); {
+	case !v.AltScreen:
+		rows, v.Cursor = m.chatRows(m.width)
+		if m.running != nil {
+			rows = append([]string{m.tail}, rows...)
+			moveDown(v.Cursor, 1)
+		}
+	case m.picker != nil:
+		rows, v.Cursor = m.picker.view(m.width, m.height)
+	case m.wide():
+		rows, v.Cursor = m.beside()
+	default:
+		rows = m.panel.view(m.panelHint())
 	}
-	v.SetContent(above + m.input.View() + "\n" + ansi.Truncate(m.hint, m.width, "…"))
-	v.Cursor = m.input.Cursor()
-	if v.Cursor != nil {
-		v.Cursor.Y += strings.Count(above, "\n")
-	}
+	v.SetContent(strings.Join(rows, "\n"))
 	return v
 }
 
-// display is text as the screen may show it: safe, and without tabs, whose width depends on where they stand.
-func display(text string) string { return strings.ReplaceAll(terminal.Safe(text), "\t", "    ") }
+// covered tells that a panel or a list has the whole terminal. It waits for lines that are being printed, since they belong to the other
+// screen.
+func (m *screen) covered() bool { return (m.panel != nil || m.picker != nil) && !m.prints.printing }
 
-// cutRows splits text into full rows of a terminal and the last one, which may still grow. Words are kept whole.
-func cutRows(text string, width int) (full []string, rest string) {
-	rows := strings.Split(ansi.Wrap(text, width, ""), "\n")
-	return rows[:len(rows)-1], rows[len(rows)-1]
+// chatRows are the input and what stands below it.
+func (m *screen) chatRows(width int) (rows []string, cursor *tea.Cursor) {
+	rows = strings.Split(m.input.View(), "\n")
+	hint := m.hint
+	switch {
+	case hint == "" && m.meter.full():
+		hint = hintFull
+	case hint == "":
+		hint = hintKeys
+	}
+	hint = faint(ansi.Truncate(hint, width, "…"))
+	status := faint(m.meter.status(m.session.name, width))
+	switch {
+	case m.height < 3:
+	case m.height < 6 && m.hint != "":
+		rows = append(rows, hint)
+	case m.height < 6:
+		rows = append(rows, status)
+	default:
+		rows = append(rows, hint, status)
+	}
+	return rows, m.input.Cursor()
+}
+
+// beside is the chat with the panel at its right, in all rows of the terminal.
+func (m *screen) beside() (rows []string, cursor *tea.Cursor) {
+	right := m.panel.view(m.panelHint())
+	width := m.width - m.panel.width - len(divider)
+	chat, cursor := m.chatRows(width)
+	above := max(0, m.height-len(chat))
+	text := m.said
+	left := m.scrollback.rows(text, width, above)
+	for len(left) < above {
+		left = append([]string{""}, left...)
+	}
+	left = append(left, chat...)
+	moveDown(cursor, above)
+	for i := range min(m.height, len(left)) {
+		row := ansi.Truncate(left[i], width, "")
+		row += strings.Repeat(" ", max(0, width-ansi.StringWidth(row))) + divider
+		if i < len(right) {
+			row += right[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows, cursor
+}
+
+// panelHint is the last row of the panel.
+func (m *screen) panelHint() string {
+	if m.hint != "" && !m.wide() {
+		return m.hint
+	}
+	return hintPanel
+}
+
+func moveDown(c *tea.Cursor, rows int) {
+	if c != nil {
+		c.Y += rows
+	}
 }
