@@ -101,8 +101,10 @@ func (s *shelf) Open(ctx context.Context, name string) (_ *chat.Opened, err erro
 	if f.bundle != nil && carried.System == "" {
 		carried.System = f.bundle.Card.System
 	}
-	if err := checkRoom(f.path, o); err != nil {
-		return nil, err
+	if forecast, err := systemgemma.ForecastRun(f.path, o); err == nil { // else opening tells
+		if err := roomFor(f.name(), &forecast); err != nil {
+			return nil, err
+		}
 	}
 	if err := errors.Join(warn(&env, settings.Notices()), warnMemory(&env, name, o)); err != nil {
 		return nil, err
@@ -130,17 +132,14 @@ func (s *shelf) Open(ctx context.Context, name string) (_ *chat.Opened, err erro
 	return opened, nil
 }
 
-// checkRoom refuses a model that would take more memory than there is while the one before is still open, weights that stay in their
-// file left out: the system would end the chat, and the conversation with it.
-func checkRoom(path string, o *systemgemma.Options) error {
-	f, err := systemgemma.ForecastRun(path, o)
-	if err != nil || f.Available == 0 {
-		return nil // opening tells; or nobody knows
+// roomFor refuses a model that would take more memory than there is while the one before is still open, weights that stay in their file
+// left out: the system would end the chat, and the conversation with it.
+func roomFor(name string, f *systemgemma.RunForecast) error {
+	need := f.Bytes() - f.MappedBytes
+	if f.Available == 0 || need <= f.Available {
+		return nil
 	}
-	if need := f.Bytes() - f.MappedBytes; need > f.Available {
-		return fmt.Errorf("%s takes up to %s beside the model that is open, and %s are available; /save FILE, and /load it in a chat with the other model", path, size(need), size(f.Available))
-	}
-	return nil
+	return fmt.Errorf("%s takes up to %s beside the model that is open, and %s are available; /save FILE, and /load it in a chat with the other model", name, size(need), size(f.Available))
 }
 
 // personas is the folder of system prompts kept by name, beside the settings file; "": the environment tells of none.
