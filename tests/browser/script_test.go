@@ -21,6 +21,7 @@ type script struct {
 	Pause   time.Duration                   // between pieces
 	Key     string                          // "": none is wanted
 	Reading int                             // steps of reading the prompt, of which it tells
+	Stored  []string                        // models that can be removed
 
 	mu       sync.Mutex
 	requests []request // guarded by mu; what was asked for answers
@@ -78,6 +79,7 @@ func newScript(t *testing.T) *script {
 		}
 		return map[string]any{"pieces": pieces}
 	}))
+	s.store(mux)
 	began := time.Now()
 	mux.HandleFunc("GET /status", s.json(func(*http.Request) any {
 		up := time.Since(began).Seconds()

@@ -37,6 +37,12 @@ type listed struct {
 	Expires      *time.Time `json:"expires_at,omitempty"`
 	VRAM         *int64     `json:"size_vram,omitempty"`
 	Context      int        `json:"context_length,omitempty"`
+	Own          *listedOwn `json:"systemgemma,omitempty"`
+}
+
+// listedOwn is what a listing tells beyond Ollama's form.
+type listedOwn struct {
+	ID string `json:"id"` // by which /api/delete removes this file and no other; models that the server can't remove have none
 }
 
 // capabilities are what every model can do. Tools are offered by prompt and grammar.
@@ -86,6 +92,9 @@ func (d *dialect) tags(w http.ResponseWriter, _ *http.Request) error {
 		x := listed{Size: e.Bytes, Digest: digest(e), Details: describe(e), Capabilities: capabilities}
 		at := e.Changed.UTC()
 		x.Modified = &at
+		if m := e.Stored; m != nil && m.Ollama == nil && !m.ReadOnly {
+			x.Own = &listedOwn{m.ID()}
+		}
 		for _, name := range append([]string{e.Name}, e.Aliases...) {
 			x.Name, x.Model = tagged(name), tagged(name)
 			list = append(list, x)

@@ -72,13 +72,14 @@ func New(s *server.Server, o Options) server.Dialect {
 // failure is an error as Ollama's clients read it, also in streams.
 type failure struct {
 	Error string `json:"error"`
+	Code  string `json:"code,omitempty"` // ours, for programs
 }
 
 func failed(e *problem.Error) failure {
 	if e.Code == problem.CodeNoModel {
-		return failure{"model not found: " + e.Message} // clients look for these words
+		return failure{"model not found: " + e.Message, e.Code} // clients look for these words
 	}
-	return failure{e.Message}
+	return failure{e.Message, e.Code}
 }
 
 func writeError(w http.ResponseWriter, e *problem.Error) {

@@ -507,6 +507,9 @@ func TestStore(t *testing.T) {
 	var names []string
 	for _, m := range ask.JSON[struct{ Models []listed }](t, ask.Do(s, "GET", "/api/tags", "")).Models {
 		names = append(names, m.Name)
+		if stored := strings.Contains(m.Name, "/"); (m.Own != nil) != stored || stored && !strings.HasPrefix(m.Own.ID, strings.TrimSuffix(m.Name, ":latest")+":gguf-local-") {
+			t.Errorf("%s can be removed by %+v", m.Name, m.Own)
+		}
 	}
 	slices.Sort(names)
 	if got := strings.Join(names, " "); got != "alias:latest gpt-4o:latest local/mine:latest local/yours:latest me/third:latest mini:latest" {

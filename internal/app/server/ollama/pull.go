@@ -148,13 +148,16 @@ func (p *puller) registry(ctx context.Context, n names.OllamaName, insecure, acc
 	return nil
 }
 
+// codeTerms: a model's terms must be accepted first.
+const codeTerms = "license_not_accepted"
+
 // terms sees to it that a model's terms are accepted. licence is its own, where it has one.
 func (p *puller) terms(model string, accepted bool, licence func() (string, error)) error {
 	if p.store.Licence(model) != nil {
 		return nil
 	}
 	if !accepted {
-		return problem.New(http.StatusForbidden, "", "the terms of %s are not accepted yet: read %s, then pull it with accept_license: true, or by systemgemma pull", model, models.TermsURL)
+		return problem.New(http.StatusForbidden, codeTerms, "the terms of %s are not accepted yet: read %s, then pull it with accept_license: true, or by systemgemma pull", model, models.TermsURL)
 	}
 	text, err := licence()
 	if err != nil {

@@ -79,7 +79,7 @@ func TestPull(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %q", x.body, w.Code, w.Body, x.status, x.want)
 		}
 	}
-	if list := ask.Lines[struct{ Error, Status string }](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF"}`)); list[len(list)-1].Error == "" {
+	if list := ask.Lines[struct{ Error, Code, Status string }](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF"}`)); list[len(list)-1].Error == "" || list[len(list)-1].Code != codeTerms {
 		t.Errorf("a stream that fails ends as %+v", list)
 	}
 	list := ask.Lines[status](t, ask.Post(s, "/api/pull", `{"model":"owner/mini-GGUF","accept_license":true}`))

@@ -42,12 +42,12 @@ export class APIError extends Error {
   }
 }
 
-async function call(path, { body, signal } = {}) {
+async function call(path, { body, signal, method = body ? "POST" : "GET" } = {}) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   if (body) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(at(path), { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal, cache: "no-store", credentials: "same-origin" });
+    response = await fetch(at(path), { method, headers, body: body && JSON.stringify(body), signal, cache: "no-store", credentials: "same-origin" });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new APIError("The server does not answer. Is it still running?");
@@ -135,4 +135,33 @@ export async function* answer({ model, messages, system_mode, carryOn, probabili
     if (x?.timings?.predicted_ms > 0) yield { decode: (x.timings.predicted_n * 1000) / x.timings.predicted_ms };
   }
   throw new APIError("The answer broke off: the connection to the server was lost");
+}
+
+// stored are the models that the server can open: [{name, bytes, type, id}]; id, by which one is removed, is "" of those that stay.
+export async function stored() {
+  const { models } = await json("api/tags");
+  return models.map((m) => ({ name: m.name.replace(/:latest$/, ""), bytes: m.size, type: m.details?.quantization_level || "", id: m.systemgemma?.id || "" }));
+}
+
+// remove removes a model from the server's disk.
+export const remove = (id) => call("api/delete", { method: "DELETE", body: { model: id } });
+
+// pull has the server fetch a model, and yields how far that is: {text, done, total}, total 0 where it isn't told. If the model's terms must be
+// accepted first, the error says so: terms is true.
+export async function* pull(name, accept, signal) {
+  const response = await call("api/pull", { body: { model: name, stream: true, ...(accept && { accept_license: true }) }, signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = "", ended = false; ; ) {
+    const { value, done } = await reader.read();
+    if (done && !ended) throw new APIError("The server stopped telling how far it is");
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const x = JSON.parse(line);
+      if (x.error) throw Object.assign(new APIError(x.error), { terms: x.code === "license_not_accepted" });
+      ended = x.status === "success";
+      yield { text: x.status, done: x.completed || 0, total: x.total || 0 };
+    }
+  }
 }

@@ -1,6 +1,9 @@
 // A small chart of one number over time.
 import { fill, h, svg } from "./dom.js";
 
+// mega is a number of bytes.
+export const mega = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
 const width = 240, height = 56, pad = 3;
 
 // chart makes a card: push adds a value (null: unknown) and shows it. format writes a value, ceiling is the largest one that can be.

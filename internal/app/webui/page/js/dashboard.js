@@ -1,14 +1,15 @@
 // The dashboard: what the server does now, asked for every second while it is in sight.
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
-import { chart } from "./chart.js";
+import { chart, mega } from "./chart.js";
 import { login } from "./login.js";
+import { manager } from "./manager.js";
 
-const mega = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const rate = (x) => (x >= 1000 ? Math.round(x).toLocaleString("en") : x.toFixed(1));
 const duration = (s) => (s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 86_400 ? `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min` : `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`);
 
-export function dashboard() {
+// dashboard makes the view. changed is called when the server has other models than before.
+export function dashboard(changed) {
   const charts = {
     decode: chart("Answers, tokens per second", rate), prefill: chart("Prompts, tokens per second", rate), running: chart("Requests", (x) => String(x)),
     kv: chart("Memory of contexts", mega), memory: chart("Memory of the server", mega), cpu: chart("Processor", (x) => `${x.toFixed(0)} %`, { ceiling: 100 }), heat: chart("Temperature", (x) => `${x.toFixed(0)} °C`, { ceiling: 100 }),
@@ -16,7 +17,8 @@ export function dashboard() {
   const problem = h("p.error", { role: "alert", hidden: true });
   const facts = h("dl.facts-list");
   const models = h("div.table", { tabindex: 0, role: "group", "aria-label": "Models" });
-  const element = h("div.dashboard", { hidden: true, tabindex: -1 }, h("div.dashboard-inner", null, problem, facts, h("div.charts", null, Object.values(charts).map((c) => c.element)), models));
+  const stored = manager(changed);
+  const element = h("div.dashboard", { hidden: true, tabindex: -1 }, h("div.dashboard-inner", null, problem, facts, h("div.charts", null, Object.values(charts).map((c) => c.element)), models, stored.element));
   let timer = 0, control = null;
 
   async function tick() {
@@ -59,7 +61,9 @@ export function dashboard() {
     run(on) {
       clearTimeout(timer);
       control?.abort();
-      if (on) tick();
+      if (!on) return;
+      tick();
+      stored.show();
     },
   };
 }

@@ -44,7 +44,7 @@ async function start() {
   panel(document.getElementById("panel"));
   const box = composer();
   const chat = h("div.chat", null, lanes(box.draft), box.element);
-  const board = dashboard();
+  const board = dashboard(findModels);
   fill(document.getElementById("main"), header(), chat, board.element);
   on("view", () => {
     const dash = app.view === "dashboard";

@@ -41,7 +41,7 @@ export function ask(title, { label = "", value = "", yes = "Save", text = "", da
       text && h("p", null, text), input && h("label.field", null, label, input),
       h("div.dialog-buttons", null, h("button.button", { type: "button", onclick: close }, "Cancel"),
         h("button.button", { type: "submit", class: danger ? "danger" : "primary" }, yes))), { onclose: () => resolve(answer) });
-    input?.select();
+    if (input) input.select();
   });
 }
 
