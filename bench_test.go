@@ -291,6 +291,9 @@ func TestMeasureRoofline(t *testing.T) {
 
 // Conversations at a time are measured after all else, and all of them must run at once.
 func TestBenchParallel(t *testing.T) {
+	if sample() {
+		t.Skip("left to the native leg: the race and emulated legs have the scheduler's own tests")
+	}
 	m := openSmall(t)
 	var got []BenchResult
 	for r, err := range m.Bench(t.Context(), BenchOptions{Parallel: []int{1, 5}, Repeat: 1, Threads: []int{2}}) {

@@ -58,7 +58,7 @@ func TestProgress(t *testing.T) {
 // Requests share keys and values within their scope only, with the same answers.
 func TestScopes(t *testing.T) {
 	e, _ := miniWith(t, 0, Options{ContextLength: 512, PrefixBytes: 1 << 30}) // room for all scopes
-	p := longPrompt(200)
+	p := longPrompt(70)
 	run := func(e *Engine, scope string, set *gemma2.AdapterSet) (ids []int32, st Stats) {
 		t.Helper()
 		ctx := context.Background()
