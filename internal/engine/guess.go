@@ -100,6 +100,7 @@ func (e *Engine) learn(d time.Duration) {
 		return
 	}
 	plain := e.plain.of(decoding)
+	d = max(d, plain) // no pass with guesses is faster than without: a busy machine only makes it look so
 	e.account.add(d, plain*time.Duration(tokens)/time.Duration(decoding))
 	for _, s := range e.plan.seqs {
 		if len(s.draft) > 0 {
@@ -121,7 +122,7 @@ func (g *guessing) learn(guesses, tokens int, share float64) {
 	} else {
 		g.gain = 0.7*g.gain + 0.3*gain
 	}
-	if g.gain >= 1 {
+	if g.gain > 1 { // not of wrong guesses, whose share is at most 1
 		g.penalty = 0
 		return
 	}
