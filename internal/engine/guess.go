@@ -18,9 +18,9 @@ const (
 	maxPenalty   = 256
 )
 
-// account bounds what guesses may cost all requests together, be they short ones of which each tries its luck anew.
+// account bounds what guesses may cost all requests that want them together, be they short ones of which each tries its luck anew.
 type account struct {
-	spent time.Duration // by passes that generated only
+	spent time.Duration // by passes that only generated, for requests with a drafter too
 	lost  time.Duration // by guesses: more than the same tokens would have taken without; at least 0, so that nothing is saved up for later losses
 }
 
@@ -81,12 +81,14 @@ func (e *Engine) guess(s *sequence, decoding, room int) int {
 // have lost little (account). Bits do not depend on any of this.
 func (e *Engine) learn(d time.Duration) {
 	guesses, decoding, tokens := 0, 0, 0
+	drafting := false
 	for _, s := range e.plan.seqs {
 		if s.certain {
 			return // says nothing about steps with guesses, nor about plain ones
 		}
 		guesses += len(s.draft)
 		tokens += len(s.sampled)
+		drafting = drafting || s.req.Drafter != nil
 		if s.decoding() {
 			decoding++
 		}
@@ -96,7 +98,9 @@ func (e *Engine) learn(d time.Duration) {
 	}
 	if guesses == 0 {
 		e.plain.add(decoding, d)
-		e.account.add(d, d)
+		if drafting { // others pay for no tries
+			e.account.add(d, d)
+		}
 		return
 	}
 	plain := e.plain.of(decoding)
