@@ -72,33 +72,50 @@ func (c *createCmd) Run(ctx context.Context, env *Env) error {
 	if typ == "" {
 		typ = "gguf"
 	}
-	to := store.Path(name, models.FileName(name, typ, models.Version("", time.Now())))
 	o := models.Origin{Source: f.From, Made: time.Now().UTC().Truncate(time.Second)}
-	err = keep(ctx, store, name, to, o, func() error {
-		if _, err := os.Lstat(to); err == nil {
-			if !c.Force {
-				return fmt.Errorf("%s: %w; --force replaces it", to, models.ErrExists)
-			}
-			if err := os.Remove(to); err != nil {
-				return err
-			}
+	unlock, err := store.Lock(ctx, name, nil)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	defer unlock()
+	old, to, err := c.place(store, name, typ)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	err = store.Make(ctx, to, o, *settings, func() error {
+		if !convert {
+			return models.Place(ctx, from.path, to)
 		}
-		return store.Make(ctx, to, *settings, func() error {
-			if !convert {
-				return models.Place(ctx, from.path, to)
-			}
-			p := newConvertProgress(env, f.From)
-			defer p.status.Stop()
-			_, err := systemgemma.Convert(ctx, from.path, &systemgemma.ConvertOptions{
-				Output: to, Types: []string{typ}, Progress: p.tell, Warn: func(text string) { _ = warn(env, []string{text}) },
-			})
-			return err
+		p := newConvertProgress(env, f.From)
+		defer p.status.Stop()
+		_, err := systemgemma.Convert(ctx, from.path, &systemgemma.ConvertOptions{
+			Output: to, Types: []string{typ}, Progress: p.tell, Warn: func(text string) { _ = warn(env, []string{text}) },
 		})
+		return err
 	})
+	if err == nil && old != nil {
+		err = store.Discard(old)
+	}
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
 	return placed(env, store, to, c.JSON)
+}
+
+// place tells where a model of that name and type, made today, will lie, and which one it is to replace once it is whole; nil: none.
+func (c *createCmd) place(store models.Store, name, typ string) (old *models.Model, to string, err error) {
+	version := models.Version("", time.Now())
+	to = store.Path(name, models.FileName(name, typ, version))
+	old, err = store.At(to)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return nil, to, nil
+	case err != nil:
+		return nil, "", err
+	case !c.Force:
+		return nil, "", fmt.Errorf("%s: %w; --force replaces it", to, models.ErrExists)
+	}
+	return old, store.NewPath(name, typ, version), nil
 }
 
 // source finds the model of FROM, and what the new one carries: what that carries, and what the Modelfile says otherwise.

@@ -295,9 +295,10 @@ func TestRealFullDisk(t *testing.T) {
 		h.middle = nil
 		h.mu.Unlock()
 		before := h.count(h.later, x.file)
-		if said, status := on("", h, home, args...); status != 0 || h.count(h.later, x.file) == before {
-			t.Errorf("with room: status %d; gone on %d times\n%s", status, h.count(h.later, x.file)-before, said)
+		if said, status := on("", h, home, args...); status != 0 {
+			t.Errorf("with room: status %d\n%s", status, said)
 		}
+		t.Logf("%s: gone on %d times", x.file, h.count(h.later, x.file)-before) // how much had come when it was full, nobody knows
 		name, isGGUF := "2b", strings.Contains(x.args, "GGUF")
 		if isGGUF {
 			name = "owner/mini-GGUF"
@@ -339,4 +340,35 @@ func TestRealFAT(t *testing.T) {
 		t.Fatalf("status %d\n%s", status, said)
 	}
 	without(t, h, home, "")
+}
+
+// What is here already stays whole and in use when a disk is too full to copy or to replace it.
+func TestFullDiskKeepsWhatIsHere(t *testing.T) {
+	sample.Skip(t) // it starts many processes
+	h, home := newTestHub(t), t.TempDir()
+	put(t, filepath.Join(home, "Modelfile"), []byte("FROM mini\nSYSTEM You are terse.\n"))
+	put(t, filepath.Join(home, "Other"), []byte("FROM own\nSYSTEM Talk like a pirate.\n"))
+	if said, status := on("", h, home, "create", "own"); status != 0 {
+		t.Fatalf("status %d\n%s", status, said)
+	}
+	before := pulled(t, home)
+	for _, x := range []struct{ disk, args string }{
+		{"short=0", "cp own second"}, {"short=0", "create own -f Other --force"}, {"short=100", "create own --force"}, {"full=1000000", "create own --force"}, {"short=1000", "export own -o out.gguf"},
+	} {
+		said, status := on(x.disk, h, home, strings.Fields(x.args)...)
+		if after := pulled(t, home); status != 1 || !strings.Contains(said, "\nhint: ") || len(after) != 1 || after[0] != before[0] {
+			t.Errorf("%s, %s: status %d, in the store %v, want %v\n%s", x.disk, x.args, status, after, before, said)
+		}
+		if said, status := on("", h, home, "show", "own", "--modelfile"); status != 0 || !strings.Contains(said, "SYSTEM You are terse.") {
+			t.Errorf("%s, %s: status %d\n%s", x.disk, x.args, status, said)
+		}
+	}
+	for _, args := range []string{"create own -f Other --force", "cp own second", "run own hi", "run second hi"} { // of itself, with room
+		if said, status := on("", h, home, strings.Fields(args)...); status != 0 {
+			t.Errorf("%s: status %d\n%s", args, status, said)
+		}
+	}
+	if said, status := on("", h, home, "show", "second", "--modelfile"); status != 0 || !strings.Contains(said, "SYSTEM Talk like a pirate.") {
+		t.Errorf("status %d\n%s", status, said)
+	}
 }

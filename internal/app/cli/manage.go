@@ -114,35 +114,21 @@ func (c *copyCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return fmt.Errorf("cp: %w", err)
 	}
-	err = keep(ctx, store, name, to, o, func() error {
-		if _, err := os.Lstat(to); err == nil {
-			return fmt.Errorf("%s: %w", to, models.ErrExists)
-		}
-		if err := store.PutSettings(ctx, to, *carried); err != nil {
-			return err
-		}
-		return models.Place(ctx, m.Path, to)
-	})
+	err = keep(ctx, store, name, to, o, carried, func() error { return models.Place(ctx, m.Path, to) })
 	if err != nil {
 		return fmt.Errorf("cp: %w", err)
 	}
 	return placed(env, store, to, c.JSON)
 }
 
-// keep makes a file of the store under its model's lock, and notes its origin.
-func keep(ctx context.Context, store models.Store, name, to string, o models.Origin, place func() error) error {
+// keep makes a file of the store under its model's lock, with what it carries.
+func keep(ctx context.Context, store models.Store, name, to string, o models.Origin, carried *models.Settings, place func() error) error {
 	unlock, err := store.Lock(ctx, name, nil)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-		return err
-	}
-	if err := place(); err != nil {
-		return err
-	}
-	return store.SetOrigin(to, o)
+	return store.Make(ctx, to, o, *carried, place)
 }
 
 // importCmd is `systemgemma import PATH`.
@@ -203,13 +189,7 @@ func (c *importCmd) Run(ctx context.Context, env *Env) error {
 	}
 	to := store.Path(name, models.FileName(name, typ, models.Version("", time.Now())))
 	o := models.Origin{Source: path, Made: time.Now().UTC()}
-	err = keep(ctx, store, name, to, o, func() error {
-		if _, err := os.Lstat(to); err == nil {
-			return fmt.Errorf("%s: %w", to, models.ErrExists)
-		}
-		if err := store.PutSettings(ctx, to, *carried); err != nil {
-			return err
-		}
+	err = keep(ctx, store, name, to, o, carried, func() error {
 		if c.Type == "" && !info.IsDir() {
 			return models.Copy(ctx, path, to)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/hub/download"
@@ -20,6 +21,13 @@ func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 	m, err := resolve(env, c.File)
 	if err != nil {
 		return err
+	}
+	if m.model == nil && m.bundle == nil && m.path != "" { // a path may be that of a model of the store, whose hash is known
+		if abs, err := filepath.Abs(m.path); err == nil {
+			if store, err := env.store(); err == nil {
+				m.model, _ = store.At(abs) // nil: a file of its own
+			}
+		}
 	}
 	var bytes int64
 	if m.bundle != nil {

@@ -172,10 +172,20 @@ func (s Store) PutSettings(ctx context.Context, model string, x Settings) error 
 	})
 }
 
-// Make makes a model that carries x, by a function that puts it under its name: never is a model of that name there without what it carries,
-// and where making fails nothing is left that another model could take for its own.
-func (s Store) Make(ctx context.Context, model string, x Settings, place func() error) error {
-	err := s.PutSettings(ctx, model, x)
+// Make makes a model of that origin that carries x, by a function that puts it under its name, which no file has yet: never is a model there
+// without its origin and what it carries, whatever fails (a disk may be full), and where making fails nothing is left that another model could
+// take for its own.
+func (s Store) Make(ctx context.Context, model string, o Origin, x Settings, place func() error) error {
+	if _, err := os.Lstat(model); err == nil {
+		return fmt.Errorf("%s: %w", model, ErrExists)
+	}
+	err := os.MkdirAll(filepath.Dir(model), 0o777)
+	if err == nil {
+		err = s.SetOrigin(model, o)
+	}
+	if err == nil {
+		err = s.PutSettings(ctx, model, x)
+	}
 	if err == nil {
 		err = place()
 	}
@@ -183,6 +193,7 @@ func (s Store) Make(ctx context.Context, model string, x Settings, place func() 
 		return nil
 	}
 	if _, there := os.Lstat(model); errors.Is(there, fs.ErrNotExist) {
+		s.forget(model)
 		if left := s.removeSettings(model); left != nil {
 			return errors.Join(err, left)
 		}

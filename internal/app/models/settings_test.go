@@ -174,32 +174,32 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// What a model carries is gone when making it fails, and stays where one of its name is there already.
+// Origin and settings of a model are there before it, and gone when making it fails; those of a model that is there already stay as they are.
 func TestMakeFails(t *testing.T) {
 	s := Store{Home: t.TempDir()}
 	model := s.Path("owner/name", "name.gguf")
 	failed := errors.New("no room")
-	make := func(err error) error {
-		return s.Make(t.Context(), model, Settings{System: "Talk like a pirate."}, func() error {
-			if _, there := os.Stat(settingsPath(model)); there != nil {
-				t.Errorf("a model is made before what it carries: %v", there)
+	make := func(says string, place func() error) error {
+		return s.Make(t.Context(), model, Origin{Source: says}, Settings{System: says}, func() error {
+			if x, err := ReadSettings(model); err != nil || x.System != says || origin(s.Home, model) == nil {
+				t.Errorf("a model is made before what it carries: %+v, %v", x, err)
 			}
-			return err
+			return place()
 		})
 	}
-	if err := make(failed); !errors.Is(err, failed) {
+	if err := make("first", func() error { return failed }); !errors.Is(err, failed) {
 		t.Error(err)
 	}
-	if _, err := os.Stat(settingsPath(model)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the settings of a model that was not made: %v", err)
+	if _, err := os.Stat(settingsPath(model)); !errors.Is(err, fs.ErrNotExist) || origin(s.Home, model) != nil {
+		t.Errorf("settings (%v) or origin of a model that was not made", err)
 	}
-	if err := os.WriteFile(model, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := make(failed); !errors.Is(err, failed) {
+	if err := make("second", func() error { return errors.Join(os.WriteFile(model, nil, 0o666), failed) }); !errors.Is(err, failed) {
 		t.Error(err)
 	}
-	if _, err := os.Stat(settingsPath(model)); err != nil {
-		t.Errorf("the settings of a model that is there: %v", err)
+	if err := make("third", func() error { return nil }); !errors.Is(err, ErrExists) {
+		t.Errorf("%v, want %v", err, ErrExists)
+	}
+	if x, err := ReadSettings(model); err != nil || x.System != "second" || origin(s.Home, model).Source != "second" {
+		t.Errorf("of a model that is there: %+v, %v", x, err)
 	}
 }

@@ -222,14 +222,15 @@ func (p *Puller) FromURL(ctx context.Context, address string) (Result, error) {
 	if _, err := systemgemma.Describe(fetched, nil); err != nil {
 		return Result{}, fmt.Errorf("what %s gave is no model: %w", address, err)
 	}
-	if err := models.Place(ctx, fetched, target); err != nil {
+	o := models.Origin{Source: address, Made: time.Now().UTC()}
+	if err := p.Store.Make(ctx, target, o, models.Settings{}, func() error { return models.Place(ctx, fetched, target) }); err != nil {
 		return Result{}, err
 	}
 	info, err := os.Stat(target)
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Path: target, Fetched: info.Size()}, p.Store.SetOrigin(target, models.Origin{Source: address, Made: time.Now().UTC()})
+	return Result{Path: target, Fetched: info.Size()}, nil
 }
 
 // URLName names a file at an address in the store.

@@ -239,7 +239,11 @@ func (p *RegistryPuller) make(ctx context.Context, x *RegistryPlan, r *Result) e
 		return fmt.Errorf("what %s gave is no model that can be run: %w", x.Registry, err)
 	}
 	p.stage(StageWrite)
-	err := p.Store.Make(ctx, x.Target, x.Settings, func() error {
+	o := models.Origin{Source: models.OllamaOrigin(p.Client.Name), Hub: x.Registry, Revision: p.Client.Name.Tag, Made: time.Now().UTC().Truncate(time.Second)}
+	if !p.converts() {
+		o.SHA256 = x.weights.Digest.Hex()
+	}
+	err := p.Store.Make(ctx, x.Target, o, x.Settings, func() error {
 		if !p.converts() {
 			return models.Place(ctx, weights, x.Target)
 		}
@@ -251,11 +255,7 @@ func (p *RegistryPuller) make(ctx context.Context, x *RegistryPlan, r *Result) e
 	if err != nil {
 		return err
 	}
-	o := models.Origin{Source: models.OllamaOrigin(p.Client.Name), Hub: x.Registry, Revision: p.Client.Name.Tag, Made: time.Now().UTC().Truncate(time.Second)}
-	if !p.converts() {
-		o.SHA256 = x.weights.Digest.Hex()
-	}
-	errs := []error{p.Store.SetOrigin(x.Target, o)}
+	var errs []error
 	for _, l := range large {
 		if err := os.Remove(p.fetched(x, l)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

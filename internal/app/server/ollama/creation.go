@@ -243,22 +243,16 @@ func (c *creation) place(ctx context.Context, store *models.Store) error {
 		return err
 	}
 	to := store.NewPath(c.name, c.typ, c.version)
-	err = store.Make(ctx, to, *c.carried, func() error {
+	err = store.Make(ctx, to, c.origin, *c.carried, func() error {
 		if c.convert {
 			return c.transform(ctx, to)
 		}
 		if info, err := os.Stat(c.source); err == nil && info.ModTime().After(rest) {
 			return models.Place(ctx, c.source, to)
 		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-			return err
-		}
 		return models.Copy(ctx, c.source, to) // a link would be older than another file of that name, which the name would mean then
 	})
 	if err != nil {
-		return err
-	}
-	if err := store.SetOrigin(to, c.origin); err != nil {
 		return err
 	}
 	set := c.d.server.Models()
