@@ -207,7 +207,7 @@ func (j *Job) refuse() error {
 	}
 	for dir, n := range need {
 		if free, ok := freeBytes(dir); ok && free < n {
-			return fmt.Errorf("%s: %w: want %.2f GB, found %.2f GB free", dir, ErrSpace, float64(n)/1e9, float64(free)/1e9)
+			return fmt.Errorf("%s: %w: want %.1f MB, found %.1f MB free", dir, ErrSpace, float64(n)/1e6, float64(free)/1e6)
 		}
 	}
 	return nil

@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/systemgemma/systemgemma"
 )
 
 // diskHint says what to do about a disk that failed, "" about other errors.
 func diskHint(err error) string {
-	what := "the file"
+	what := "the output"
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		what = e.Path
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		what = e.New
 	}
 	switch {
-	case errorIsAny(err, diskFull):
+	case errorIsAny(err, diskFull), errors.Is(err, systemgemma.ErrNoSpace):
 		return fmt.Sprintf("the disk of %s is full: make room on it and give the same command again; what pull and convert have done is kept", what)
 	case errorIsAny(err, diskReadOnly):
 		return fmt.Sprintf("%s lies on a disk that is only read: SYSTEMGEMMA_HOME moves the models to another one, HF_HOME the hub's cache", what)
