@@ -304,6 +304,8 @@ func TestGuidanceWithOthers(t *testing.T) {
 		"guidance_scale: want -100 to 100": {Guidance: &systemgemma.Guidance{Scale: 101}},
 		"found both":                       {Guidance: &systemgemma.Guidance{System: new("a"), Negative: systemgemma.Prompt{Text: "b"}}},
 		"heal: want no guidance":           {Guidance: &systemgemma.Guidance{}, Heal: true},
+		"lookup, prediction: want no":      {Guidance: &systemgemma.Guidance{}, Lookup: true},
+		"are not guessed":                  {Guidance: &systemgemma.Guidance{}, Prediction: "abc"},
 	} {
 		messages := append(user("a"), systemgemma.Message{Role: "assistant", Content: "b c"})
 		for _, err := range m.Chat(context.Background(), messages, &systemgemma.ChatOptions{GenerateOptions: o}) {

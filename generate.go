@@ -373,6 +373,8 @@ func (m *Model) check(o *GenerateOptions, p *prompted) error {
 		return errors.New("heal: want no guidance beside it")
 	case o.Heal && o.Format != nil:
 		return errors.New("heal: want no format beside it, to which the whole answer is held")
+	case o.Guidance != nil && (o.Lookup || o.Prediction != ""):
+		return errors.New("lookup, prediction: want no guidance beside them: the tokens of two texts side by side are not guessed")
 	case slices.Contains(o.Stopping, nil):
 		return errors.New("stopping: want criteria, found nil")
 	case o.Guidance != nil && p.other == nil:
