@@ -3,7 +3,6 @@ package gemma2
 import (
 	"unsafe"
 
-	"github.com/systemgemma/systemgemma/internal/compute/kernel"
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
 )
 
@@ -26,12 +25,14 @@ func (a *arena) bytes(n int) []byte {
 
 func (a *arena) floats(n int) []float32 { return offheap.Cast[float32](a.bytes(4 * n)) }
 
-func (a *arena) outliers(n int) []kernel.Outlier {
-	b := a.bytes(n * int(unsafe.Sizeof(kernel.Outlier{})))
-	if b == nil {
+// sliceOf returns n zeroed elements; nil while measuring. T holds no pointers.
+func sliceOf[T any](a *arena, n int) []T {
+	var one T
+	b := a.bytes(n * int(unsafe.Sizeof(one)))
+	if len(b) == 0 {
 		return nil
 	}
-	return unsafe.Slice((*kernel.Outlier)(unsafe.Pointer(unsafe.SliceData(b))), n)
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
 }
 
 // rows returns n rows of width floats, padded.

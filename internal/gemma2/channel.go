@@ -12,17 +12,24 @@ type channel struct {
 	spec quant.Spec // the parts of it that say how activations are rounded
 	cols int
 
-	panels   []uint8          // [panel][k/4][width][4]
-	scales   []float32        // [row]
-	outliers []kernel.Outlier // [row][maxCols]; none in a model without
-	counts   []int            // [row]
+	panels   []uint8              // [panel][k/4][width][4]
+	scales   []float32            // [row]
+	bounds   []kernel.PanelBounds // [panel]; none where no product uses them
+	outliers []kernel.Outlier     // [row][maxCols]; none in a model without
+	counts   []int                // [row]
 }
 
 // newChannel makes scratch for maxRows rows, in panels, and cols columns.
 func newChannel(scratch *arena, maxRows, cols int, outliers bool) channel {
 	c := channel{panels: offheap.Cast[uint8](scratch.bytes(maxRows * kernel.PanelSize(cols, 1))), scales: scratch.floats(maxRows)}
+	if kernel.UsesBounds(maxRows) {
+		c.bounds = make([]kernel.PanelBounds, maxRows/kernel.MaxPanel)
+		for p := range c.bounds {
+			c.bounds[p].Blocks = sliceOf[kernel.PanelBlock](scratch, cols/16)
+		}
+	}
 	if outliers {
-		c.outliers, c.counts = scratch.outliers(maxRows*cols), make([]int, maxRows)
+		c.outliers, c.counts = sliceOf[kernel.Outlier](scratch, maxRows*cols), make([]int, maxRows)
 	}
 	return c
 }
@@ -67,15 +74,57 @@ func (l *linear) packChannel(worker int, c *channel, p, i int) {
 	if c.spec.Outliers != 0 {
 		c.counts[t] = kernel.SplitOutliers(c.outliers[t*l.maxCols:][:c.cols], x[:c.cols], c.spec.Outliers)
 	}
-	c.scales[t] = kernel.Quantize(l.channelPanel(c, p, width), width, i, x)
+	panel := l.channelPanel(c, p, width)
+	c.scales[t] = kernel.Quantize(panel, width, i, x)
+	if last := t == l.n-1 || i == kernel.MaxPanel-1; last && l.bounded(c.cols) && width == kernel.MaxPanel {
+		c.bounds[p].Set(panel)
+	}
 }
 
-// mulChannel multiplies strip s of w, whose terms the worker has, with panel p.
+// channelStrip is what a worker knows of the strip of W8C at hand.
+type channelStrip struct {
+	terms     kernel.RowTerms
+	bounds    kernel.StripBounds
+	haveTerms bool
+}
+
+func newChannelStrips(scratch *arena, workers, maxRows, cols int) []channelStrip {
+	s := make([]channelStrip, workers)
+	for i := range s {
+		if kernel.UsesBounds(maxRows) {
+			s[i].bounds.Blocks = sliceOf[kernel.StripBlock](scratch, cols/16)
+		}
+	}
+	return s
+}
+
+// bounded says whether products of this run with so many columns use bounds. Blocks are of 16; all released models have whole ones.
+func (l *linear) bounded(cols int) bool { return kernel.UsesBounds(l.n) && cols%16 == 0 }
+
+// beginChannel readies the worker for strip s of w.
+func (l *linear) beginChannel(worker int, w *quant.Matrix, s int) {
+	l.channelStrips[worker].haveTerms = false
+	if l.bounded(w.Cols) {
+		l.channelStrips[worker].bounds.Set(w.Strip(s))
+	}
+}
+
+// mulChannel multiplies strip s of w, for which the worker is ready, with panel p.
 func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matrix, s, p int) {
 	c, row, first := l.channel(w), s*quant.StripRows, p*kernel.MaxPanel
 	tokens, width := l.size(p)
 	strip, scale := w.Strip(s), w.Scale[row:row+quant.StripRows]
-	kernel.MulW8C(out, stride, strip, scale, &l.terms[worker], l.channelPanel(c, p, width), width, c.scales[first:first+tokens])
+	panel, scales := l.channelPanel(c, p, width), c.scales[first:first+tokens]
+	known := &l.channelStrips[worker]
+	if l.bounded(w.Cols) && width == kernel.MaxPanel && known.bounds.Suit(&c.bounds[p]) {
+		kernel.MulW8CBounded(out, stride, strip, scale, &known.bounds, panel, &c.bounds[p], scales)
+	} else {
+		if !known.haveTerms {
+			known.terms.Set(strip, w.RowSum[row:row+quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))
+			known.haveTerms = true
+		}
+		kernel.MulW8C(out, stride, strip, scale, &known.terms, panel, width, scales)
+	}
 	if w.Outliers == 0 {
 		return
 	}

@@ -33,17 +33,17 @@ type linear struct {
 	strips  int // of all products
 
 	wantFloat, wantRounded bool
-	floats                 []float32         // [panel][k][width]
-	roundeds               []float32         // [panel], as kernel.PackRounded makes them
-	strip                  []float32         // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
-	row                    []float32         // [worker][k]: an input that is changed before it is rounded
-	terms                  []kernel.RowTerms // [worker]: of a strip of W8C
+	floats                 []float32 // [panel][k][width]
+	roundeds               []float32 // [panel], as kernel.PackRounded makes them
+	strip                  []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
+	row                    []float32 // [worker][k]: an input that is changed before it is rounded
 	maxCols                int
 
-	channels     [3]channel // what W8C wants, one for each different product
-	usedChannels int
-	groups       [3]grouped // what layouts with groups want, likewise
-	usedGroups   int
+	channels      [3]channel // what W8C wants, one for each different product
+	usedChannels  int
+	channelStrips []channelStrip // [worker]
+	groups        [3]grouped     // what layouts with groups want, likewise
+	usedGroups    int
 
 	adapt adapting
 
@@ -72,7 +72,7 @@ func newLinear(crew *parallel.Crew, o Options, outliers bool, scratch *arena, ma
 		l.groups[i].scales = scratch.floats(panels * kernel.MaxPanel)
 	}
 	l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols) // untouched, and so no memory, where nothing is expanded
-	l.terms = make([]kernel.RowTerms, crew.Workers())
+	l.channelStrips = newChannelStrips(scratch, crew.Workers(), panels*kernel.MaxPanel, l.maxCols)
 	l.packBody, l.mulBody = l.pack, l.mul
 	return l
 }
@@ -183,7 +183,7 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 		w.StripF32(f, s)
 		strip = asBytes(f)
 	case w.Layout == quant.W8C:
-		l.terms[worker].Set(strip, w.RowSum[row:row+quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))
+		l.beginChannel(worker, w, s)
 	}
 	for first := 0; first < l.n; first += kernel.MaxPanel {
 		panel := first / kernel.MaxPanel

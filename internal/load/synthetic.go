@@ -67,7 +67,7 @@ func Parts(c *arch.Config) []Part {
 //
 // A weight is an int8 in [-127, 127] times a power of two that depends on the number of columns, so it is exact in every float
 // type and in plain W8C (all others round it), and it is a pure function of the seed, the tensor's name, the row and the column: SyntheticRow gives
-// the same weights to whoever writes them to a file. Norms are all 1. Who closes the checkpoint frees the blocks then.
+// the same weights to whoever writes them to a file. Weights are bell-shaped, as trained ones are: some kernels gain from few of them being near the largest. Norms are all 1. Who closes the checkpoint frees the blocks then.
 func Synthetic(shape string, spec quant.Spec, seed uint64, crew *parallel.Crew) (ck *checkpoint.Checkpoint, blocks []*offheap.Block, err error) {
 	c, err := SyntheticConfig(shape)
 	if err != nil {
@@ -128,8 +128,8 @@ func newSource(seed uint64, name string, cols int) source {
 		key = mix(key ^ uint64(b))
 	}
 	s := source{key: mix(key), scale: 1}
-	// The variance of a whole number in [-127, 127] is about 5400.
-	for n := 5400 * float64(cols); n > 1; n /= 4 {
+	// The variance of the mean of four bytes is a quarter of 65536/12.
+	for n := 65536 / 48 * float64(cols); n > 1; n /= 4 {
 		s.scale /= 2
 	}
 	return s
@@ -146,11 +146,14 @@ func mix(x uint64) uint64 {
 // row is the key of a row.
 func (s source) row(r int) uint64 { return mix(s.key + uint64(r)) }
 
-// eight gives columns 8i to 8i+7 of the row with that key as int8, the first one lowest. Column 0 is 127, so that a row's largest
-// magnitude is known; -128 becomes -127.
+// eight gives columns 8i to 8i+7 of the row with that key as int8, the first one lowest: each the mean of four uniform ones.
+// Column 0 is 127, so that a row's largest magnitude is known; -128 becomes -127.
 func eight(row uint64, i int) uint64 {
 	const ones, highs, lows = 0x0101010101010101, 0x8080808080808080, 0x7f7f7f7f7f7f7f7f
-	x := mix(row + uint64(i))
+	at := row + 4*uint64(i)
+	a, b, c, d := mix(at), mix(at+1), mix(at+2), mix(at+3)
+	a, b = a&b+(a^b)>>1&lows, c&d+(c^d)>>1&lows     // means of unsigned bytes, rounded down
+	x := (a | b - (a^b)>>1&lows) ^ highs            // and up; signed
 	y := x ^ highs                                  // 0 where x is -128
 	x |= ^((y&lows + lows) | y) & highs >> 7 & ones // exact for each byte: no carry leaves it
 	if i == 0 {

@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -67,6 +69,45 @@ func BenchmarkHot(b *testing.B) {
 							p.run(w[s*p.strip : (s+1)*p.strip])
 						}
 					})
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkBounded shows what bounds bring 16 tokens and what a strip's cost, for bell-shaped weights and two widths of activations.
+func BenchmarkBounded(b *testing.B) {
+	const k, n = 2304, 2304 / boundedK
+	r := rand.New(rand.NewPCG(1, 2))
+	draw := func(sigma float64) []byte {
+		x := make([]byte, 16*k)
+		for i := range x {
+			x[i] = byte(int8(max(-127, min(127, math.Round(sigma*r.NormFloat64())))))
+		}
+		return x
+	}
+	out, one := make([]float32, 256), slices.Repeat([]float32{1}, 16)
+	var terms RowTerms
+	for _, set := range available() {
+		if set.bounded == nil {
+			continue
+		}
+		for _, sigma := range []float64{15, 36} {
+			w, a := draw(36), draw(sigma)
+			strip, panel := make([]StripBlock, n), make([]PanelBlock, n)
+			set.bounded.panel(&panel[0], &a[0], n)
+			for _, c := range []struct {
+				name string
+				run  func()
+			}{
+				{"plain", func() { set.mulW8C(&out[0], 16, &w[0], &one[0], &terms[0], &a[0], MaxPanel, k/4, &one[0], MaxPanel) }},
+				{"strip", func() { set.bounded.strip(&strip[0], &w[0], n) }},
+				{"bounded", func() {
+					set.bounded.mul(&out[0], 16, &w[0], &one[0], &strip[0], &a[0], &panel[0], n, &one[0], MaxPanel)
+				}},
+			} {
+				b.Run(fmt.Sprintf("set=%s/activations=%v/%s", set.name, sigma, c.name), func(b *testing.B) {
+					best(b, 2*16*16*k, "GOPS", func(int) { c.run() })
 				})
 			}
 		}

@@ -63,14 +63,19 @@ func TestSetsHoldTheirLevels(t *testing.T) {
 	want := map[string]string{"avx2": `AVX2$`, "avxvnni": `AVX(2|VNNI)$`, "avx512vnni": `AVX(2|512|512VNNI)$`,
 		"avx512bf16": `AVX(2|512|512VNNI|512BF16)$`}
 	for _, l := range levels {
-		set := reflect.ValueOf(*l.set)
-		for _, field := range reflect.VisibleFields(set.Type()) {
-			if field.Type.Kind() != reflect.Func || field.Name == "packRounded" || field.Name == "rowTerms" && l.set != &avx2 { // these are Go
-				continue
-			}
-			name := runtime.FuncForPC(set.FieldByIndex(field.Index).Pointer()).Name()
-			if !regexp.MustCompile(want[l.set.name]).MatchString(strings.TrimSuffix(name, ".abi0")) {
-				t.Errorf("%s.%s is %s, want a function %s", l.set.name, field.Name, name, want[l.set.name])
+		sets := []reflect.Value{reflect.ValueOf(*l.set)}
+		if l.set.bounded != nil {
+			sets = append(sets, reflect.ValueOf(*l.set.bounded))
+		}
+		for _, set := range sets {
+			for _, field := range reflect.VisibleFields(set.Type()) {
+				if field.Type.Kind() != reflect.Func || field.Name == "packRounded" || field.Name == "rowTerms" && l.set != &avx2 { // these are Go
+					continue
+				}
+				name := runtime.FuncForPC(set.FieldByIndex(field.Index).Pointer()).Name()
+				if !regexp.MustCompile(want[l.set.name]).MatchString(strings.TrimSuffix(name, ".abi0")) {
+					t.Errorf("%s.%s is %s, want a function %s", l.set.name, field.Name, name, want[l.set.name])
+				}
 			}
 		}
 	}

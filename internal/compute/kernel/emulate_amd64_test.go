@@ -28,6 +28,7 @@ func TestEmulatedCases(t *testing.T) {
 	for i, l := range levels {
 		e := emulation{t, l.set, l.cpu, rand.New(rand.NewPCG(7, uint64(i)))}
 		e.mulW8C()
+		e.bounded()
 		for _, c := range []struct {
 			name     string
 			tile     int

@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// table is one complete set of kernels; every field is set, so callers never test for nil. KERNELS.md lists the files.
+// table is one complete set of kernels; every field but bounded is set, so callers never test for nil. KERNELS.md lists the files.
 type table struct {
 	name    string // shown by `systemgemma doctor`
 	untried bool   // no real CPU has run it yet: emulation only, shown too
@@ -29,6 +29,8 @@ type table struct {
 	mulF32  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 	mulBF16 func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
 	mulF16  func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
+
+	bounded *bounded // nil where mulW8C is no slower
 
 	// Products of bfloat16 weights under the preset speed, and the panel that they want; see MulBF16Rounded.
 	rounded     string // how they are done, shown by `systemgemma doctor`

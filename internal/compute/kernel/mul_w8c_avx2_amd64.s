@@ -1,24 +1,14 @@
 //go:build !noasm
 
 #include "textflag.h"
+#include "mul_w8c_avx2_amd64.h"
 
-// VPMADDUBSW multiplies unsigned bytes with signed ones and adds neighbours in 16 bits, so the weight gives its magnitude and
-// the activation takes the weight's sign: |w| <= 128, and -128 <= a <= 127 with ~a, keep
-// a pair from -2*128*128 = -2^15 to 2*128*127.
+// Weights give their magnitudes and activations take the weight's sign: |w| <= 128, and -128 <= a <= 127 with ~a, keep a pair
+// from -2*128*128 = -2^15 to 2*128*127, within VPMADDUBSW's 16 bits.
 //
 // The sign is taken in two ways. VPSIGNB does it in one instruction that competes with the multiplications. Groups of four
 // tokens use ~a instead of -a where w < 0, an exclusive or with the mask of w < 0, and add the sum of the negative weights'
 // magnitudes at the end: |w|*~a = w*a - |w|. That sum, wSum, is made once a strip, by negativeSumsAVX2.
-
-// MADD adds the products of x and y with the magnitudes in v and w, four in each 32 bits, to the sums in lo and hi. It walks
-// through both halves side by side: one after the other is 9 % slower. Y15 = 1 in each 16 bits.
-#define MADD(v, w, x, y, lo, hi) \
-	VPMADDUBSW x, v, x;   \
-	VPMADDUBSW y, w, y;   \
-	VPMADDWD   Y15, x, x; \
-	VPMADDWD   Y15, y, y; \
-	VPADDD     x, lo, lo; \
-	VPADDD     y, hi, hi
 
 // TOKEN adds a tile, magnitudes in Y8 and Y9, masks in Y10 and Y11, times ~a or a of the token at off(R12).
 #define TOKEN(off, lo, hi) \
@@ -26,20 +16,6 @@
 	VPXOR        Y10, Y12, Y13;    \
 	VPXOR        Y11, Y12, Y14;    \
 	MADD(Y8, Y9, Y13, Y14, lo, hi)
-
-// SIGNED is TOKEN with the weights in Y10 and Y11, by VPSIGNB.
-#define SIGNED(off, lo, hi) \
-	VPBROADCASTD off(R12), Y12;    \
-	VPSIGNB      Y10, Y12, Y13;    \
-	VPSIGNB      Y11, Y12, Y14;    \
-	MADD(Y8, Y9, Y13, Y14, lo, hi)
-
-// WEIGHTS loads a tile for SIGNED.
-#define WEIGHTS \
-	VMOVDQU (R11), Y10;   \
-	VMOVDQU 32(R11), Y11; \
-	VPABSB  Y10, Y8;      \
-	VPABSB  Y11, Y9
 
 // STORE writes one token's results, sums in lo and hi, and ends the function after the last token.
 #define STORE(lo, hi) \
@@ -123,7 +99,7 @@ four:
 	JMP      store
 
 two:
-	WEIGHTS
+	WEIGHTS(0, R11)
 	SIGNED(0, Y0, Y1)
 	SIGNED(4, Y2, Y3)
 	ADDQ $64, R11
@@ -134,7 +110,7 @@ two:
 
 one:
 	PREFETCHT0 1024(R11) // from memory: one token does too little with a line to hide its way
-	WEIGHTS
+	WEIGHTS(0, R11)
 	SIGNED(0, Y0, Y1)
 	ADDQ $64, R11
 	ADDQ $4, R12

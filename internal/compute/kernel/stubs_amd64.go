@@ -18,6 +18,15 @@ func negativeSumsAVX2(terms *int32, w *byte, k4 int, rowSum *int32)
 //go:noescape
 func mulW8CAVX2(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int)
 
+//go:noescape
+func boundStripAVX2(blocks *StripBlock, w *byte, k16 int) (spread, square int)
+
+//go:noescape
+func boundPanelAVX2(blocks *PanelBlock, panel *uint8, k16 int) (pair, square int)
+
+//go:noescape
+func mulBoundedAVX2(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int)
+
 // mulW8CAVXVNNI wants the activations plus 128.
 //
 //go:noescape
