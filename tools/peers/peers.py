@@ -34,6 +34,7 @@ RIVALS = {
     "ctranslate2-int8": ("ctranslate2", "ctranslate2-int8", "w8a8"),
     "openvino-int4": ("openvino", "openvino-int4", "q4_0"),
     "llamacpp-q8_0": ("llamacpp", "q8_0.gguf", "q8_0"),
+    "llamacpp-q8_0-w8a8": ("llamacpp", "q8_0.gguf", "w8a8"),  # llama.cpp has nothing nearer to w8a8
     "llamacpp-q4_0": ("llamacpp", "q4_0.gguf", "q4_0"),
     "llamacpp-bf16": ("llamacpp", "bf16.gguf", "bf16"),
 }
