@@ -118,11 +118,30 @@ func (p *plot) roof() {
 	p.line(p.x(x), p.y(p.peak), p.x(p.xhi), p.y(p.peak), style)
 }
 
+// names are those drawn so far: from where to where, on which line.
+type names []struct{ lo, hi, y float64 }
+
+const nameWidth, nameHeight = 7, 15 // of a letter, at most, and of a line
+
+// place finds the first line at y or below it where no other name is in the way.
+func (n *names) place(lo, hi, y float64) float64 {
+	for again := true; again; {
+		again = false
+		for _, o := range *n {
+			if lo < o.hi && o.lo < hi && math.Abs(y-o.y) < nameHeight {
+				y, again = o.y+nameHeight, true
+			}
+		}
+	}
+	*n = append(*n, struct{ lo, hi, y float64 }{lo, hi, y})
+	return y
+}
+
 // dots draws the tests, each model and type in its colour, and names them from the top down where they would overlap.
 func (p *plot) dots() {
 	slices.SortStableFunc(p.points, func(a, b Row) int { return cmp.Compare(rateOf(&b), rateOf(&a)) })
 	var groups []string
-	last := map[bool]float64{} // where the last name stands, beside memory-bound and other points
+	var names names
 	for _, r := range p.points {
 		group := r.Model + " " + r.Type
 		g := slices.Index(groups, group)
@@ -139,16 +158,12 @@ func (p *plot) dots() {
 		if r.Roofline > 0 {
 			name += fmt.Sprintf(", %.0f %%", r.Roofline)
 		}
-		anchor, dx, side := "start", 10.0, x < plotWidth/2
-		if !side {
-			anchor, dx = "end", -10
+		anchor, at := "start", x+10
+		begin, width := at, nameWidth*float64(len([]rune(name)))
+		if x >= plotWidth/2 {
+			anchor, at, begin = "end", x-10, x-10-width
 		}
-		at := y + 4
-		if before, ok := last[side]; ok {
-			at = max(at, before+15)
-		}
-		last[side] = at
-		p.text(x+dx, at, anchor, 12, name)
+		p.text(at, names.place(begin, begin+width, y+4), anchor, 12, name)
 	}
 	for i, g := range groups {
 		y := float64(plotHeight - below - 12 - 18*(len(groups)-1-i))

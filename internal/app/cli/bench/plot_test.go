@@ -40,3 +40,19 @@ func TestPlot(t *testing.T) {
 		}
 	}
 }
+
+// Names that would lie on each other go below.
+func TestNamesKeepApart(t *testing.T) {
+	var n names
+	for _, c := range []struct{ lo, hi, y, want float64 }{
+		{0, 100, 50, 50},
+		{90, 190, 52, 65}, // from the other side
+		{200, 300, 52, 52},
+		{0, 300, 51, 80}, // below both, and below what lies below them
+		{0, 10, 100, 100},
+	} {
+		if got := n.place(c.lo, c.hi, c.y); got != c.want {
+			t.Errorf("place(%v, %v, %v) = %v, want %v", c.lo, c.hi, c.y, got, c.want)
+		}
+	}
+}
