@@ -25,12 +25,13 @@ type linear struct {
 	exact   bool // multiply integer weights with unrounded activations
 	rounded bool // multiply bfloat16 weights with activations rounded to bfloat16
 
-	n       int       // rows
-	pre     func(int) // makes row t of the input, just before it is packed
-	in      rows
-	product [3]product
-	used    int // products in use
-	strips  int // of all products
+	n        int       // rows
+	pre      func(int) // makes row t of the input, just before it is packed
+	in       rows
+	product  [3]product
+	used     int // products in use
+	strips   int // of all products
+	together int // strips that pass a panel together
 
 	wantFloat, wantRounded bool
 	floats                 []float32 // [panel][k][width]
@@ -49,6 +50,11 @@ type linear struct {
 
 	packBody, mulBody parallel.Body
 }
+
+// floatGroup is how many strips of float weights pass a panel together. Its elements are four bytes, so that all panels of a long
+// prompt, 19 MB for 9216 columns, do not stay in a cache that others use too, but come from memory again for each strip
+// (docs/performance.md).
+const floatGroup = 8
 
 type product struct {
 	w    *quant.Matrix
@@ -83,17 +89,23 @@ func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 	l.used = copy(l.product[:], products)
 	l.strips, l.usedChannels, l.usedGroups = 0, 0, 0
 	l.wantFloat, l.wantRounded = false, false
+	l.together = floatGroup
 	for _, p := range l.product[:l.used] {
 		l.strips += p.w.Strips()
 		switch {
 		case p.w.Layout.Grouped() && !l.exact:
 			l.wantGroup(p.w)
+			l.together = 1
 		case p.w.Layout == quant.W8C && !l.exact:
 			l.wantChannel(p.w)
+			l.together = 1
 		case p.w.Layout == quant.BF16 && l.rounded:
 			l.wantRounded = true
 		default:
 			l.wantFloat = true
+			if p.w.Layout.Bits() < 16 {
+				l.together = 1 // a worker has room for one strip that it makes float32
+			}
 		}
 	}
 	l.adapt.begin(l)
@@ -157,20 +169,40 @@ func (l *linear) pack(worker, lo, hi int) {
 
 // mul multiplies strips [lo, hi), counted through all products, with all panels.
 func (l *linear) mul(worker, lo, hi int) {
-	for s := lo; s < hi; s++ {
-		i, first := 0, 0
-		for s-first >= l.product[i].w.Strips() {
-			first += l.product[i].w.Strips()
-			i++
+	panels := (l.n + kernel.MaxPanel - 1) / kernel.MaxPanel
+	for ; lo < hi; lo += l.together {
+		end := min(hi, lo+l.together)
+		if l.together == 1 {
+			l.mulStrip(worker, lo, 0, panels)
+		} else {
+			for panel := range panels {
+				for s := lo; s < end; s++ {
+					l.mulStrip(worker, s, panel, panel+1)
+				}
+			}
 		}
-		l.mulStrip(worker, l.product[i], s-first)
 		if l.adapt.any {
-			l.adapt.add(l, worker, i, s-first)
+			for s := lo; s < end; s++ {
+				i, strip := l.find(s)
+				l.adapt.add(l, worker, i, strip)
+			}
 		}
 	}
 }
 
-func (l *linear) mulStrip(worker int, p product, s int) {
+// find returns which product strip s, counted through all of them, belongs to, and its number there.
+func (l *linear) find(s int) (i, strip int) {
+	for s >= l.product[i].w.Strips() {
+		s -= l.product[i].w.Strips()
+		i++
+	}
+	return i, s
+}
+
+// mulStrip multiplies strip s, counted through all products, with panels [begin, end).
+func (l *linear) mulStrip(worker, s, begin, end int) {
+	i, s := l.find(s)
+	p := l.product[i]
 	w, strip := p.w, p.w.Strip(s)
 	row := s * quant.StripRows
 	f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
@@ -185,10 +217,9 @@ func (l *linear) mulStrip(worker int, p product, s int) {
 	case w.Layout == quant.W8C:
 		l.beginChannel(worker, w, s)
 	}
-	for first := 0; first < l.n; first += kernel.MaxPanel {
-		panel := first / kernel.MaxPanel
+	for panel := begin; panel < end; panel++ {
 		tokens, width := l.size(panel)
-		out := p.out.data[first*p.out.stride+row:]
+		out := p.out.data[panel*kernel.MaxPanel*p.out.stride+row:]
 		switch {
 		case w.Layout.Grouped() && !l.exact:
 			l.mulGroup(out, p.out.stride, w, s, panel)

@@ -149,8 +149,11 @@ func (e emulation) mulW8C() {
 }
 
 func (e emulation) mulFloat(name string, tile int, mul, ref func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)) {
-	for _, k4 := range []int{1, 2, 9} {
+	for _, k4 := range []int{1, 2, 9, 65} {
 		for tokens := 1; tokens <= MaxPanel; tokens++ {
+			if k4 == 65 && tokens%5 != 0 { // more than one block of the widest panels
+				continue
+			}
 			width, stride := PanelWidth(tokens), 16*(1+tokens%3)
 			w, panel := e.strip(tile*k4, name), e.floats(4*width*k4)
 			out := e.floats((tokens-1)*stride + 16)

@@ -24,7 +24,7 @@
 //	out[t*outStride+r] = (c[0]+c[1]) + (c[2]+c[3]) } }
 //
 // func mulF32AVX2(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
-TEXT ·mulF32AVX2(SB), NOSPLIT, $512-56
+TEXT ·mulF32AVX2(SB), 0, $4112-56
 	MOVQ out+0(FP), DI
 	MOVQ w+16(FP), SI
 	MOVQ panel+24(FP), DX

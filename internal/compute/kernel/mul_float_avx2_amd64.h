@@ -6,6 +6,13 @@
 //
 // Sixteen registers hold eight sums beside the weights, as many as the multipliers need: four tokens times one chain, two
 // tokens times two chains or one token times four chains, each times two halves of the rows.
+//
+// Four tokens and more take the k in blocks that stay in the first-level cache, 8 KiB of weights and at most 16 KiB of the panel:
+// each group of four passes a block four times. Their sums lie in the frame: [group][k mod 4][token][16].
+
+#define BLOCKTILES (8192/TILE)
+#define LEFT       4096 // (SP): tiles left
+#define GROUPS     4104 // groups left in the block
 
 // FMA adds the weights in Y8 and Y9 times the float at src to the sums lo and hi.
 #define FMA(src, x, lo, hi) \
@@ -45,26 +52,28 @@
 	FMA(12(R9), Y13, Y6, Y7); \
 	NEXT
 
-// ADDSAVED adds the eight sums at off(SP) to those in the registers, SAVE puts them there.
-#define ADDSAVED(off) \
-	VADDPS (off+0)(SP), Y0, Y0;   \
-	VADDPS (off+32)(SP), Y1, Y1;  \
-	VADDPS (off+64)(SP), Y2, Y2;  \
-	VADDPS (off+96)(SP), Y3, Y3;  \
-	VADDPS (off+128)(SP), Y4, Y4; \
-	VADDPS (off+160)(SP), Y5, Y5; \
-	VADDPS (off+192)(SP), Y6, Y6; \
-	VADDPS (off+224)(SP), Y7, Y7
+// LOAD takes the group's eight sums of a chain, at off(R12), into the registers; KEEP puts them back.
+#define LOAD(off) \
+	VMOVUPS off+0(R12), Y0;   \
+	VMOVUPS off+32(R12), Y1;  \
+	VMOVUPS off+64(R12), Y2;  \
+	VMOVUPS off+96(R12), Y3;  \
+	VMOVUPS off+128(R12), Y4; \
+	VMOVUPS off+160(R12), Y5; \
+	VMOVUPS off+192(R12), Y6; \
+	VMOVUPS off+224(R12), Y7; \
+	MOVQ    SI, R8;           \
+	MOVQ    CX, R13
 
-#define SAVE(off) \
-	VMOVUPS Y0, (off+0)(SP);   \
-	VMOVUPS Y1, (off+32)(SP);  \
-	VMOVUPS Y2, (off+64)(SP);  \
-	VMOVUPS Y3, (off+96)(SP);  \
-	VMOVUPS Y4, (off+128)(SP); \
-	VMOVUPS Y5, (off+160)(SP); \
-	VMOVUPS Y6, (off+192)(SP); \
-	VMOVUPS Y7, (off+224)(SP)
+#define KEEP(off) \
+	VMOVUPS Y0, off+0(R12);   \
+	VMOVUPS Y1, off+32(R12);  \
+	VMOVUPS Y2, off+64(R12);  \
+	VMOVUPS Y3, off+96(R12);  \
+	VMOVUPS Y4, off+128(R12); \
+	VMOVUPS Y5, off+160(R12); \
+	VMOVUPS Y6, off+192(R12); \
+	VMOVUPS Y7, off+224(R12)
 
 // STORE writes one token's results and ends the function after the last token.
 #define STORE(lo, hi) \
@@ -78,44 +87,91 @@
 	CMPQ BX, $8
 	JCS  one
 	JEQ  two
+	MOVQ  AX, R13
+	ADDQ  $3, R13
+	SHRQ  $2, R13
+	SHLQ  $10, R13
+	VPXOR Y0, Y0, Y0
+
+zero:
+	SUBQ    $64, R13
+	VMOVUPS Y0, (SP)(R13*1)
+	VMOVUPS Y0, 32(SP)(R13*1)
+	JNZ     zero
+	MOVQ    CX, LEFT(SP)
+
+block:
+	MOVQ    LEFT(SP), CX    // CX = tiles of this block
+	MOVQ    $BLOCKTILES, R8
+	CMPQ    CX, R8
+	CMOVQHI R8, CX
+	SUBQ    CX, LEFT(SP)
+	MOVQ    DX, R11         // R11 = the group's activations
+	MOVQ    SP, R12         // R12 = its sums
+	LEAQ    3(AX), R8
+	SHRQ    $2, R8
+	MOVQ    R8, GROUPS(SP)
 
 four:
-	START
+	LOAD(0)
+	MOVQ R11, R9
 
 four0:
 	FOUR(W0)
 	JNZ  four0
-	SAVE(0)
-	START
-	ADDQ BX, R9
+	KEEP(0)
+	LOAD(256)
+	LEAQ (R11)(BX*1), R9
 
 four1:
 	FOUR(W1)
 	JNZ  four1
-	ADDSAVED(0)         // 0+1
-	SAVE(0)
-	START
-	LEAQ (R9)(BX*2), R9
+	KEEP(256)
+	LOAD(512)
+	LEAQ (R11)(BX*2), R9
 
 four2:
 	FOUR(W2)
 	JNZ  four2
-	SAVE(256)
-	START
-	ADDQ R10, R9
+	KEEP(512)
+	LOAD(768)
+	LEAQ (R11)(R10*1), R9
 
 four3:
 	FOUR(W3)
 	JNZ  four3
-	ADDSAVED(256)             // 2+3
-	ADDSAVED(0)
+	KEEP(768)
+	ADDQ $16, R11       // the next four tokens
+	ADDQ $1024, R12
+	DECQ GROUPS(SP)
+	JNZ  four
+	MOVQ R8, SI         // the last pass ended where the next block begins
+	IMULQ BX, CX
+	LEAQ (DX)(CX*4), DX
+	CMPQ LEFT(SP), $0
+	JNE  block
+	MOVQ SP, R12
 	MOVQ outStride+8(FP), R13
+
+result:
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
+	VADDPS  256(R12), Y0, Y0
+	VADDPS  288(R12), Y1, Y1
+	VMOVUPS 512(R12), Y2
+	VMOVUPS 544(R12), Y3
+	VADDPS  768(R12), Y2, Y2
+	VADDPS  800(R12), Y3, Y3
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y1, Y1
 	STORE(Y0, Y1)
-	STORE(Y2, Y3)
-	STORE(Y4, Y5)
-	STORE(Y6, Y7)
-	ADDQ $16, DX              // the next four tokens
-	JMP  four
+	ADDQ    $64, R12
+	MOVQ    R12, R8
+	SUBQ    SP, R8
+	TESTQ   $255, R8
+	JNZ     result
+	ADDQ    $768, R12
+	JMP     result
 
 two:
 	START
