@@ -149,9 +149,9 @@ func (e emulation) mulW8C() {
 }
 
 func (e emulation) mulFloat(name string, tile int, mul, ref func(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)) {
-	for _, k4 := range []int{1, 2, 9, 65} {
+	for _, k4 := range []int{1, 2, 9, 17} {
 		for tokens := 1; tokens <= MaxPanel; tokens++ {
-			if k4 == 65 && tokens%5 != 0 { // more than one block of the widest panels
+			if k4 == 17 && tokens%5 != 0 { // three blocks
 				continue
 			}
 			width, stride := PanelWidth(tokens), 16*(1+tokens%3)

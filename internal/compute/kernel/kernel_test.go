@@ -136,7 +136,7 @@ func TestMulFloatEqualsReference(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachSet(t, func(t *rapid.T, set *table) {
-				k4 := rapid.OneOf(rapid.IntRange(1, 20), rapid.SampledFrom([]int{31, 32, 33, 63, 64, 65, 127, 129})).Draw(t, "k/4") // around blocks
+				k4 := rapid.OneOf(rapid.IntRange(1, 20), rapid.SampledFrom([]int{63, 64, 65, 129})).Draw(t, "k/4") // around blocks
 				tokens := rapid.IntRange(1, MaxPanel).Draw(t, "tokens")
 				width := PanelWidth(tokens)
 				stride := 16 + 16*rapid.IntRange(0, 1).Draw(t, "stride")

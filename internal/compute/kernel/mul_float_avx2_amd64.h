@@ -7,10 +7,10 @@
 // Sixteen registers hold eight sums beside the weights, as many as the multipliers need: four tokens times one chain, two
 // tokens times two chains or one token times four chains, each times two halves of the rows.
 //
-// Four tokens and more take the k in blocks that stay in the first-level cache, 8 KiB of weights and at most 16 KiB of the panel:
-// each group of four passes a block four times. Their sums lie in the frame: [group][k mod 4][token][16].
+// Four tokens and more take the k in blocks that stay in the first-level cache: each group of four passes a block four times.
+// Their sums lie in the frame: [group][k mod 4][token][16].
 
-#define BLOCKTILES (8192/TILE)
+#define BLOCKTILES 8
 #define LEFT       4096 // (SP): tiles left
 #define GROUPS     4104 // groups left in the block
 
