@@ -7,7 +7,7 @@
 
 A turn is one engine in a fresh process; a repetition is a turn of each engine. Before each turn the machine must be quiet, and a turn
 during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl; another
-build of ours, or other tests, begin anew.
+build of ours, or other tests, begin anew. Models are made once: where a build of ours makes other synthetic weights, clean first.
 """
 
 import argparse

@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// A product of 16 tokens with W8C can add in 16 bits where that stays exact, as it nearly always does: trained weights and their
-// inputs are bell-shaped, so that few are near the largest one, which is 127.
+// A product of 16 tokens with W8C can add in 16 bits where that stays exact, as it nearly always does for bell-shaped numbers, few of
+// which are near the largest one, 127: trained weights, and inputs with a few large channels.
 //
 // Within a block of 16 k, sum of w*a = sum of u*a - offset * sum of a, where u = w+offset is unsigned: offset = -least weight.
 // A pair of neighbours' u*a fits 16 bits if spread*pair does: spread is the largest u, pair the largest sum of neighbouring

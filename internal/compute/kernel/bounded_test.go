@@ -209,12 +209,19 @@ func TestMulBoundedAtItsLimits(t *testing.T) {
 
 // Bounds suit numbers of a trained model's shape, and not uniform ones.
 func TestSuit(t *testing.T) {
-	if !UsesBounds(MaxPanel) {
-		t.Skip("this CPU's set has no product that uses bounds")
+	defer func(was *table) { active = was }(active)
+	for _, set := range available() {
+		active = set
+		if got, want := UsesBounds(MaxPanel), set.bounded != nil; got != want || UsesBounds(MaxPanel-1) {
+			t.Errorf("%s: bounds for 16 tokens %v, want %v; for 15 %v, want none", set.name, got, want, UsesBounds(MaxPanel-1))
+		}
+		if set.bounded != nil {
+			testSuit(t)
+		}
 	}
-	if UsesBounds(MaxPanel - 1) {
-		t.Error("bounds for 15 tokens")
-	}
+}
+
+func testSuit(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		weights, activations float64 // standard deviations; 0: uniform
