@@ -7,7 +7,7 @@
 
 A turn is one engine in a fresh process; a repetition is a turn of each engine. Before each turn the machine must be quiet, and a turn
 during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl; another
-build of ours, or other tests, begin anew. Models are made once: where a build of ours makes other synthetic weights, clean first.
+build of ours, or other tests, begin anew. Models are made once; a build of ours that makes other synthetic weights refuses to use them.
 """
 
 import argparse
@@ -68,6 +68,18 @@ def whole(path, make):
     part.rename(path)
 
 
+def same_weights(write, folder):
+    """Ends the program where models hold other synthetic weights than those of this build, told by those of the smallest shape."""
+    tiny, kept = folder / "tiny.gguf", folder / "weights.sha256"
+    call([write, "-shape", "tiny", "-format", "gguf-bf16", tiny])
+    digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
+    tiny.unlink()
+    held = any((folder / model).exists() for _, model, _ in RIVALS.values())
+    if held and (not kept.exists() or kept.read_text(encoding="utf-8").strip() != digest):
+        sys.exit(f"peers: {folder} holds models with the synthetic weights of another build: peers.py clean, then start again")
+    kept.write_text(digest + "\n", encoding="utf-8")
+
+
 def prepare(args, folder):
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {RIVALS[name][1] for name in args.rivals}
@@ -78,6 +90,7 @@ def prepare(args, folder):
     root, scripts = HERE.parent.parent, Path(sys.executable).parent
     call(["go", "build", "-o", folder / "systemgemma", "./cmd/systemgemma"], cwd=root)
     call(["go", "build", "-o", folder / "write", "./tools/peers/write"], cwd=root)
+    same_weights(folder / "write", folder)
     write = [folder / "write", "-shape", args.shape]
     hugging = folder / "hf"
     for name in sorted(missing):

@@ -4,25 +4,25 @@
 
 // A bfloat16 is the upper half of a float32: of each 32 bits the lower half is the even k, the upper one the odd k.
 #define TILE 128
-#define W0(src) \
-	VMOVDQU (src), Y8;   \
-	VMOVDQU 32(src), Y9; \
-	VPSLLD  $16, Y8, Y8; \
-	VPSLLD  $16, Y9, Y9
+#define W0(off, p) \
+	VMOVDQU (off+0)(p), Y12;   \
+	VMOVDQU (off+32)(p), Y13; \
+	VPSLLD  $16, Y12, Y12; \
+	VPSLLD  $16, Y13, Y13
 
-#define W1(src) \
-	VPAND (src), Y15, Y8;  \
-	VPAND 32(src), Y15, Y9
+#define W1(off, p) \
+	VPAND (off+0)(p), Y15, Y12;  \
+	VPAND (off+32)(p), Y15, Y13
 
-#define W2(src) \
-	VMOVDQU 64(src), Y8; \
-	VMOVDQU 96(src), Y9; \
-	VPSLLD  $16, Y8, Y8; \
-	VPSLLD  $16, Y9, Y9
+#define W2(off, p) \
+	VMOVDQU (off+64)(p), Y12; \
+	VMOVDQU (off+96)(p), Y13; \
+	VPSLLD  $16, Y12, Y12; \
+	VPSLLD  $16, Y13, Y13
 
-#define W3(src) \
-	VPAND 64(src), Y15, Y8; \
-	VPAND 96(src), Y15, Y9
+#define W3(off, p) \
+	VPAND (off+64)(p), Y15, Y12; \
+	VPAND (off+96)(p), Y15, Y13
 
 // for t := range tokens { for r := range 16 {
 //	for k := range 4*k4 { c[k%4] = fma(bf16(w[k/2*32+2*r+k%2]), panel[k*width+t], c[k%4]) }

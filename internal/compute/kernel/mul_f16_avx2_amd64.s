@@ -3,21 +3,21 @@
 #include "textflag.h"
 
 #define TILE 128
-#define W0(src) \
-	VCVTPH2PS 0(src), Y8; \
-	VCVTPH2PS 16(src), Y9
+#define W0(off, p) \
+	VCVTPH2PS (off+0)(p), Y12; \
+	VCVTPH2PS (off+16)(p), Y13
 
-#define W1(src) \
-	VCVTPH2PS 32(src), Y8; \
-	VCVTPH2PS 48(src), Y9
+#define W1(off, p) \
+	VCVTPH2PS (off+32)(p), Y12; \
+	VCVTPH2PS (off+48)(p), Y13
 
-#define W2(src) \
-	VCVTPH2PS 64(src), Y8; \
-	VCVTPH2PS 80(src), Y9
+#define W2(off, p) \
+	VCVTPH2PS (off+64)(p), Y12; \
+	VCVTPH2PS (off+80)(p), Y13
 
-#define W3(src) \
-	VCVTPH2PS 96(src), Y8; \
-	VCVTPH2PS 112(src), Y9
+#define W3(off, p) \
+	VCVTPH2PS (off+96)(p), Y12; \
+	VCVTPH2PS (off+112)(p), Y13
 
 // for t := range tokens { for r := range 16 {
 //	for k := range 4*k4 { c[k%4] = fma(f16(w[16*k+r]), panel[k*width+t], c[k%4]) }

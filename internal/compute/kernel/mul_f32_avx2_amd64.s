@@ -3,21 +3,21 @@
 #include "textflag.h"
 
 #define TILE 256
-#define W0(src) \
-	VMOVUPS 0(src), Y8; \
-	VMOVUPS 32(src), Y9
+#define W0(off, p) \
+	VMOVUPS (off+0)(p), Y12; \
+	VMOVUPS (off+32)(p), Y13
 
-#define W1(src) \
-	VMOVUPS 64(src), Y8; \
-	VMOVUPS 96(src), Y9
+#define W1(off, p) \
+	VMOVUPS (off+64)(p), Y12; \
+	VMOVUPS (off+96)(p), Y13
 
-#define W2(src) \
-	VMOVUPS 128(src), Y8; \
-	VMOVUPS 160(src), Y9
+#define W2(off, p) \
+	VMOVUPS (off+128)(p), Y12; \
+	VMOVUPS (off+160)(p), Y13
 
-#define W3(src) \
-	VMOVUPS 192(src), Y8; \
-	VMOVUPS 224(src), Y9
+#define W3(off, p) \
+	VMOVUPS (off+192)(p), Y12; \
+	VMOVUPS (off+224)(p), Y13
 
 // for t := range tokens { for r := range 16 {
 //	for k := range 4*k4 { c[k%4] = fma(w[16*k+r], panel[k*width+t], c[k%4]) }

@@ -4,6 +4,13 @@
 
 // Of each 32 bits of weights the lower half is the even k, the upper one the odd k. The odd k is multiplied first.
 // Y13 = upper halves, Y14 = 0, Y15 = exponents of both halves.
+//
+// Four tokens and more take the k in blocks that stay in the first-level cache, since each group of four passes a block twice.
+// Their sums lie in the frame: [token][pair mod 2][16].
+
+#define BLOCKTILES 16
+#define LEFT       2048 // (SP): tiles left
+#define GROUPS     2056 // groups left in the block
 
 // PAIR makes Y8, Y9 = the even k and Y10, Y11 = the odd k of the weights at off(R8), rows 0-7 and 8-15, as float32, zeros for
 // subnormals: those whose exponent is 0 lose all bits.
@@ -57,6 +64,29 @@
 	EVEN(8(R9), Y4, Y5);           \
 	EVEN(12(R9), Y6, Y7)
 
+// LOAD takes the group's sums of a chain, at off(R12), into the registers and begins a pass; KEEP puts them back.
+#define LOAD(off) \
+	VMOVUPS off+0(R12), Y0;   \
+	VMOVUPS off+32(R12), Y1;  \
+	VMOVUPS off+128(R12), Y2; \
+	VMOVUPS off+160(R12), Y3; \
+	VMOVUPS off+256(R12), Y4; \
+	VMOVUPS off+288(R12), Y5; \
+	VMOVUPS off+384(R12), Y6; \
+	VMOVUPS off+416(R12), Y7; \
+	MOVQ    SI, R8;           \
+	MOVQ    CX, R13
+
+#define KEEP(off) \
+	VMOVUPS Y0, off+0(R12);   \
+	VMOVUPS Y1, off+32(R12);  \
+	VMOVUPS Y2, off+128(R12); \
+	VMOVUPS Y3, off+160(R12); \
+	VMOVUPS Y4, off+256(R12); \
+	VMOVUPS Y5, off+288(R12); \
+	VMOVUPS Y6, off+384(R12); \
+	VMOVUPS Y7, off+416(R12)
+
 #define NEXT \
 	ADDQ $128, R8;       \
 	LEAQ (R9)(BX*4), R9; \
@@ -85,7 +115,7 @@
 //	out[t*outStride+r] = (c[0]+c[1]) * 2^-64 } }
 //
 // func mulRoundedAVX2(out *float32, outStride int, w *byte, panel *float32, width, k4, tokens int)
-TEXT ·mulRoundedAVX2(SB), NOSPLIT, $256-56
+TEXT ·mulRoundedAVX2(SB), 0, $2064-56
 	MOVQ     out+0(FP), DI
 	MOVQ     w+16(FP), SI
 	MOVQ     panel+24(FP), DX
@@ -103,43 +133,68 @@ TEXT ·mulRoundedAVX2(SB), NOSPLIT, $256-56
 	JCS      one
 	JEQ      two
 
+	MOVQ     AX, R13
+	ADDQ     $3, R13
+	SHRQ     $2, R13
+	SHLQ     $9, R13
+	VPXOR    Y0, Y0, Y0
+
+zero:
+	SUBQ    $64, R13
+	VMOVUPS Y0, (SP)(R13*1)
+	VMOVUPS Y0, 32(SP)(R13*1)
+	JNZ     zero
+	MOVQ    CX, LEFT(SP)
+
+block:
+	MOVQ    LEFT(SP), CX    // CX = tiles of this block
+	MOVQ    $BLOCKTILES, R8
+	CMPQ    CX, R8
+	CMOVQHI R8, CX
+	SUBQ    CX, LEFT(SP)
+	MOVQ    DX, R11         // R11 = the group's activations
+	MOVQ    SP, R12         // R12 = its sums
+	LEAQ    3(AX), R8
+	SHRQ    $2, R8
+	MOVQ    R8, GROUPS(SP)
+
 four:
-	START
+	LOAD(0)
+	MOVQ R11, R9
 
 four0:
 	FOUR(0)
 	NEXT
-	JNZ     four0
-	VMOVUPS Y0, 0(SP)
-	VMOVUPS Y1, 32(SP)
-	VMOVUPS Y2, 64(SP)
-	VMOVUPS Y3, 96(SP)
-	VMOVUPS Y4, 128(SP)
-	VMOVUPS Y5, 160(SP)
-	VMOVUPS Y6, 192(SP)
-	VMOVUPS Y7, 224(SP)
-	START
-	LEAQ    (R9)(BX*2), R9
+	JNZ  four0
+	KEEP(0)
+	LOAD(64)
+	LEAQ (R11)(BX*2), R9
 
 four1:
 	FOUR(64)
 	NEXT
-	JNZ    four1
-	VADDPS 0(SP), Y0, Y0
-	VADDPS 32(SP), Y1, Y1
-	VADDPS 64(SP), Y2, Y2
-	VADDPS 96(SP), Y3, Y3
-	VADDPS 128(SP), Y4, Y4
-	VADDPS 160(SP), Y5, Y5
-	VADDPS 192(SP), Y6, Y6
-	VADDPS 224(SP), Y7, Y7
+	JNZ   four1
+	KEEP(64)
+	ADDQ  $16, R11       // the next four tokens
+	ADDQ  $512, R12
+	DECQ  GROUPS(SP)
+	JNZ   four
+	MOVQ  R8, SI         // the last pass ended where the next block begins
+	IMULQ BX, CX
+	LEAQ  (DX)(CX*4), DX
+	CMPQ  LEFT(SP), $0
+	JNE   block
+	MOVQ  SP, R12
 	SCALE
+
+result:
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
+	VADDPS  64(R12), Y0, Y0
+	VADDPS  96(R12), Y1, Y1
 	STORE(Y0, Y1)
-	STORE(Y2, Y3)
-	STORE(Y4, Y5)
-	STORE(Y6, Y7)
-	ADDQ   $16, DX         // the next four tokens
-	JMP    four
+	ADDQ    $128, R12
+	JMP     result
 
 two:
 	START
