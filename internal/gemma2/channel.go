@@ -117,7 +117,11 @@ func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matr
 	panel, scales := l.channelPanel(c, p, width), c.scales[first:first+tokens]
 	known := &l.channelStrips[worker]
 	if l.bounded(w.Cols) && width == kernel.MaxPanel && known.bounds.Suit(&c.bounds[p]) {
-		kernel.MulW8CBounded(out, stride, strip, scale, &known.bounds, panel, &c.bounds[p], scales)
+		var ahead []byte
+		if p < 4 && s+1 < w.Strips() {
+			ahead = w.Strip(s + 1)[p*len(strip)/4:]
+		}
+		kernel.MulW8CBounded(out, stride, strip, scale, &known.bounds, panel, &c.bounds[p], scales, ahead)
 	} else {
 		if !known.haveTerms {
 			known.terms.Set(strip, w.RowSum[row:row+quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))

@@ -56,7 +56,23 @@ small:                              \
 	MOVQ      CX, CHUNKS(SP);       \
 	MOVQ      AX, CHUNKPAIRS(SP)
 
-// TOKEN adds 4 k, rows 0-7 in v and 8-15 in w, times the token's activations.
+// UNPACK makes 8 k of the weights at R13: Y10 and Y11 the first four, rows 0-7 and 8-15, Y8 and Y9 the others.
+#define UNPACK \
+	VMOVDQU (R13), Y8;    \
+	VMOVDQU 32(R13), Y9;  \
+	VPAND   Y14, Y8, Y10; \
+	VPAND   Y14, Y9, Y11; \
+	VPSRLD  $4, Y8, Y8;   \
+	VPSRLD  $4, Y9, Y9;   \
+	VPAND   Y14, Y8, Y8;  \
+	VPAND   Y14, Y9, Y9
+
+// FIRST makes the sums of 4 k, rows 0-7 in v and 8-15 in w, times the token's activations; TOKEN adds them.
+#define FIRST(at, v, w, lo, hi) \
+	VPBROADCASTD at, hi;    \
+	VPMADDUBSW   hi, v, lo; \
+	VPMADDUBSW   hi, w, hi
+
 #define TOKEN(at, v, w, lo, hi) \
 	VPBROADCASTD at, Y13;     \
 	VPMADDUBSW   Y13, v, Y12; \
@@ -84,7 +100,6 @@ small:                              \
 #define WIDEN(i, r) VPMADDWD Y15, r, r
 #define ADDPART(i, r) VPADDD 32*i+PART(R9), r, r
 #define KEEPPART(i, r) VMOVDQU r, 32*i+PART(R9)
-#define CLEAR(i, r) VPXOR r, r, r
 
 #define SUMS \
 	LEAQ    (DX)(DI*1), R8;              \
@@ -102,21 +117,20 @@ small:                              \
 	KEEPPART(6, Y12);                    \
 	KEEPPART(7, Y12);                    \
 chunk:                                   \
-	ALL(CLEAR);                          \
 	MOVQ    CHUNKPAIRS(SP), AX;          \
+	UNPACK;                              \
+	FIRST((R8), Y10, Y11, Y0, Y1);       \
+	FIRST(4(R8), Y10, Y11, Y2, Y3);      \
+	FIRST(8(R8), Y10, Y11, Y4, Y5);      \
+	FIRST(12(R8), Y10, Y11, Y6, Y7);     \
+	JMP     other;                       \
 tiles:                                   \
-	VMOVDQU (R13), Y8;                   \
-	VMOVDQU 32(R13), Y9;                 \
-	VPAND   Y14, Y8, Y10;                \
-	VPAND   Y14, Y9, Y11;                \
-	VPSRLD  $4, Y8, Y8;                  \
-	VPSRLD  $4, Y9, Y9;                  \
-	VPAND   Y14, Y8, Y8;                 \
-	VPAND   Y14, Y9, Y9;                 \
+	UNPACK;                              \
 	TOKEN((R8), Y10, Y11, Y0, Y1);       \
 	TOKEN(4(R8), Y10, Y11, Y2, Y3);      \
 	TOKEN(8(R8), Y10, Y11, Y4, Y5);      \
 	TOKEN(12(R8), Y10, Y11, Y6, Y7);     \
+other:                                   \
 	TOKEN((R8)(BX*1), Y8, Y9, Y0, Y1);   \
 	TOKEN(4(R8)(BX*1), Y8, Y9, Y2, Y3);  \
 	TOKEN(8(R8)(BX*1), Y8, Y9, Y4, Y5);  \

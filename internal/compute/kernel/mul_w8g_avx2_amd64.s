@@ -40,40 +40,51 @@
 	VPCMPEQW Y15, Y15, Y15; \
 	VPABSW   Y15, Y15
 
-// TOKEN adds a tile, magnitudes in Y8 and Y9, times the token at off(R8). Weights in memory are the signs.
-#define TOKEN(off, lo, hi, x, y) \
-	VPBROADCASTD off(R8), y;    \
-	VPSIGNB      (R13), y, x;   \
-	VPSIGNB      32(R13), y, y; \
-	VPMADDUBSW   x, Y8, x;      \
-	VPMADDUBSW   y, Y9, y;      \
-	VPMADDWD     Y15, x, x;     \
-	VPMADDWD     Y15, y, y;     \
-	VPADDD       x, lo, lo;     \
-	VPADDD       y, hi, hi
+// PRODUCT makes a tile, magnitudes in Y8 and Y9, times the token at src. Weights in memory, w bytes from R13, are the signs.
+#define PRODUCT(src, w, x, y)  \
+	VPBROADCASTD src, y;          \
+	VPSIGNB      w(R13), y, x;    \
+	VPSIGNB      32+w(R13), y, y; \
+	VPMADDUBSW   x, Y8, x;        \
+	VPMADDUBSW   y, Y9, y;        \
+	VPMADDWD     Y15, x, x;       \
+	VPMADDWD     Y15, y, y
 
+#define TOKEN(src, w, lo, hi, x, y) \
+	PRODUCT(src, w, x, y); \
+	VPADDD x, lo, lo;      \
+	VPADDD y, hi, hi
+
+#define MAGNITUDES(w) \
+	VPABSB w(R13), Y8; \
+	VPABSB 32+w(R13), Y9
+
+// Two tiles a turn: a step has an even number of them.
 #define SUMS \
-	VPXOR  Y0, Y0, Y0;           \
-	VPXOR  Y1, Y1, Y1;           \
-	VPXOR  Y2, Y2, Y2;           \
-	VPXOR  Y3, Y3, Y3;           \
-	VPXOR  Y4, Y4, Y4;           \
-	VPXOR  Y5, Y5, Y5;           \
-	VPXOR  Y6, Y6, Y6;           \
-	VPXOR  Y7, Y7, Y7;           \
-	LEAQ   (DX)(DI*1), R8;       \
-	MOVQ   SI, R13;              \
-	MOVQ   stepTiles+80(FP), AX; \
-tiles:                           \
-	VPABSB (R13), Y8;            \
-	VPABSB 32(R13), Y9;          \
-	TOKEN(0, Y0, Y1, Y10, Y11);  \
-	TOKEN(4, Y2, Y3, Y12, Y13);  \
-	TOKEN(8, Y4, Y5, Y10, Y11);  \
-	TOKEN(12, Y6, Y7, Y12, Y13); \
-	ADDQ   $64, R13;             \
-	ADDQ   BX, R8;               \
-	DECQ   AX;                   \
+	LEAQ   (DX)(DI*1), R8;                       \
+	MOVQ   SI, R13;                              \
+	MOVQ   stepTiles+80(FP), AX;                 \
+	MAGNITUDES(0);                               \
+	PRODUCT((R8), 0, Y0, Y1);                    \
+	PRODUCT(4(R8), 0, Y2, Y3);                   \
+	PRODUCT(8(R8), 0, Y4, Y5);                   \
+	PRODUCT(12(R8), 0, Y6, Y7);                  \
+	JMP    second;                               \
+tiles:                                           \
+	MAGNITUDES(0);                               \
+	TOKEN((R8), 0, Y0, Y1, Y10, Y11);            \
+	TOKEN(4(R8), 0, Y2, Y3, Y12, Y13);           \
+	TOKEN(8(R8), 0, Y4, Y5, Y10, Y11);           \
+	TOKEN(12(R8), 0, Y6, Y7, Y12, Y13);          \
+second:                                          \
+	MAGNITUDES(64);                              \
+	TOKEN((R8)(BX*1), 64, Y0, Y1, Y10, Y11);     \
+	TOKEN(4(R8)(BX*1), 64, Y2, Y3, Y12, Y13);    \
+	TOKEN(8(R8)(BX*1), 64, Y4, Y5, Y10, Y11);    \
+	TOKEN(12(R8)(BX*1), 64, Y6, Y7, Y12, Y13);   \
+	ADDQ   $128, R13;                            \
+	LEAQ   (R8)(BX*2), R8;                       \
+	SUBQ   $2, AX;                               \
 	JNZ    tiles
 
 // for s := range steps { for t := range tokens { for r := range 16 {
