@@ -73,14 +73,18 @@ func (l *linear) packGroup(g *grouped, p, i int) {
 	}
 }
 
-// mulGroup multiplies strip s of w with panel p.
-func (l *linear) mulGroup(out []float32, stride int, w *quant.Matrix, s, p int) {
+// mulGroup multiplies strip s of w with panel p. nibbles, if any, are those of the strip, a byte each.
+func (l *linear) mulGroup(out []float32, stride int, w *quant.Matrix, s int, nibbles []byte, p int) {
 	panel := l.groupPanel(l.group(w), p)
 	strip := kernel.GroupStrip{Weights: w.Strip(s), Halves: w.Grouping.HalfScales, Size: w.Grouping.Size}
 	strip.Scales, strip.Mins = w.StripScales(s)
-	if w.Layout == quant.W4G {
+	switch {
+	case nibbles != nil && panel.Width >= 4:
+		strip.Weights = nibbles
+		kernel.MulW4GBytes(out, stride, strip, &panel)
+	case w.Layout == quant.W4G:
 		kernel.MulW4G(out, stride, strip, &panel)
-	} else {
+	default:
 		kernel.MulW8G(out, stride, strip, &panel)
 	}
 }

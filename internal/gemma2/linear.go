@@ -36,7 +36,7 @@ type linear struct {
 	wantFloat, wantRounded bool
 	floats                 []float32 // [panel][k][width]
 	roundeds               []float32 // [panel], as kernel.PackRounded makes them
-	strip                  []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32
+	strip                  []float32 // [worker][k][16]: a strip of W4L, or when exact of integers, made float32; or bytes of a strip of W4G
 	row                    []float32 // [worker][k]: an input that is changed before it is rounded
 	maxCols                int
 
@@ -206,6 +206,7 @@ func (l *linear) mulStrip(worker, s, begin, end int) {
 	w, strip := p.w, p.w.Strip(s)
 	row := s * quant.StripRows
 	f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
+	var nibbles []byte // of the strip, a byte each, where that is faster
 	switch {
 	case w.Layout == quant.W4L:
 		scales, _ := w.StripScales(s)
@@ -216,13 +217,16 @@ func (l *linear) mulStrip(worker, s, begin, end int) {
 		strip = asBytes(f)
 	case w.Layout == quant.W8C:
 		l.beginChannel(worker, w, s)
+	case w.Layout == quant.W4G && kernel.UsesW4GBytes(l.n, groupStep(w.Grouping)):
+		nibbles = asBytes(f)[:2*len(strip)]
+		kernel.ExpandW4G(nibbles, strip)
 	}
 	for panel := begin; panel < end; panel++ {
 		tokens, width := l.size(panel)
 		out := p.out.data[panel*kernel.MaxPanel*p.out.stride+row:]
 		switch {
 		case w.Layout.Grouped() && !l.exact:
-			l.mulGroup(out, p.out.stride, w, s, panel)
+			l.mulGroup(out, p.out.stride, w, s, nibbles, panel)
 		case w.Layout == quant.W8C && !l.exact:
 			l.mulChannel(worker, out, p.out.stride, w, s, panel)
 		case w.Layout == quant.BF16 && l.rounded:

@@ -30,6 +30,12 @@ func TestEmulatedGroupCases(t *testing.T) {
 				e.groups(fmt.Sprintf("step=%d/tokens=%d/kind=%d", step, tokens, kind), c)
 			}
 		}
+		if e.set.nibbles != nil {
+			for n := range 4 * MaxPanel {
+				tokens := 3 + n%(MaxPanel-2)
+				e.nibbles(fmt.Sprintf("tokens=%d/n=%d", tokens, n), newGroupCase(e.r.Uint64, true, n%2 == 1, n/2%2 == 1, n%3 == 0, nibbleStep, 1+n%2, 2, tokens, 16*(1+tokens%3)))
+			}
+		}
 		for blocks := range 3 {
 			e.expand(1 + blocks)
 		}
@@ -42,16 +48,19 @@ func TestEmulatedGroupCases(t *testing.T) {
 }
 
 func (e emulation) groups(name string, c *groupCase) {
+	if c.w4 {
+		e.group("mulW4G/"+name, e.set.mulW4G, mulW4GRef, c, c.w)
+	} else {
+		e.group("mulW8G/"+name, e.set.mulW8G, mulW8GRef, c, c.w)
+	}
+}
+
+// group writes one call of f, which wants the case's weights as w.
+func (e emulation) group(name string, f, ref mulGroups, c *groupCase, w []byte) {
 	out := e.floats((c.tokens-1)*c.stride + 16)
 	want := slices.Clone(out)
-	f, ref := e.set.mulW8G, mulW8GRef
-	if c.w4 {
-		name, f, ref = "mulW4G/"+name, e.set.mulW4G, mulW4GRef
-	} else {
-		name = "mulW8G/" + name
-	}
 	mins, minsArg := (*byte)(nil), emulate.Arg{"ptr": nil}
-	memory := map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(c.w), "scales": emulate.In(c.scales),
+	memory := map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(w), "scales": emulate.In(c.scales),
 		"panel": emulate.In(c.values), "words": emulate.In(c.words), "aScale": emulate.In(c.aScale)}
 	if c.mins != nil {
 		mins, minsArg, memory["mins"] = &c.mins[0], emulate.Ptr("mins"), emulate.In(c.mins)
@@ -60,6 +69,16 @@ func (e emulation) groups(name string, c *groupCase) {
 	e.write(name, f, []emulate.Arg{emulate.Ptr("out"), emulate.Int(c.stride), emulate.Ptr("w"), emulate.Ptr("scales"), minsArg, emulate.Int(c.halves),
 		emulate.Ptr("panel"), emulate.Ptr("words"), emulate.Int(c.width), emulate.Int(c.steps), emulate.Int(c.stepTiles), emulate.Int(c.groupSteps),
 		emulate.Ptr("aScale"), emulate.Int(c.tokens)}, memory, map[string][]byte{"out": emulate.Bytes(want)})
+}
+
+// nibbles writes a call of expandW4G and one of the product with what it makes.
+func (e emulation) nibbles(name string, c *groupCase) {
+	n := e.set.nibbles
+	bytes := make([]byte, 2*len(c.w))
+	expandW4GRef(bytes, c.w)
+	e.write("expandW4G/"+name, n.expand, []emulate.Arg{emulate.Ptr("dst"), emulate.Ptr("w"), emulate.Int(len(c.w) / 64)},
+		map[string]emulate.Block{"dst": emulate.Out(make([]byte, len(bytes))), "w": emulate.In(c.w)}, map[string][]byte{"dst": bytes})
+	e.group("mulW4GBytes/"+name, n.mul, mulW4GRef, c, bytes)
 }
 
 // expand writes one call of expandW4L.

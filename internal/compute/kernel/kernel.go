@@ -40,6 +40,8 @@ type table struct {
 	mulW8G mulGroups
 	mulW4G mulGroups
 
+	nibbles *nibbles // nil where mulW4G is no slower
+
 	expandW4L func(dst *float32, w *byte, scales, table *float32, blocks int)
 
 	hadamard    func(x []float32, scale float32) // one block

@@ -17,6 +17,7 @@ var avx2 = table{
 
 	rowTerms: negativeSumsAVX2, mulW8C: mulW8CAVX2, mulW8G: mulW8GAVX2, mulW4G: mulW4GAVX2, expandW4L: expandW4LAVX2, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
 	bounded:  &bounded{boundStripAVX2, boundPanelAVX2, mulBoundedAVX2},
+	nibbles:  &nibbles{expandW4GAVX2, mulW4GBytesAVX2},
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,

@@ -34,3 +34,9 @@ func expandW4LAVX512(dst *float32, w *byte, scales, table *float32, blocks int)
 
 //go:noescape
 func expandW4LAVX2(dst *float32, w *byte, scales, table *float32, blocks int)
+
+//go:noescape
+func mulW4GBytesAVX2(out *float32, outStride int, w, scales, mins *byte, halves int, panel *uint8, words *uint32, width, steps, stepTiles, groupSteps int, aScale *float32, tokens int)
+
+//go:noescape
+func expandW4GAVX2(dst, w *byte, pairs int)

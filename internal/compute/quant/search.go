@@ -2,6 +2,7 @@ package quant
 
 import (
 	"math"
+	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/compute/half"
 )
@@ -22,35 +23,52 @@ func bestScale(x []float32) float32 {
 		}
 	}
 	least := float32(math.Inf(1))
+	tried := make([]float32, 0, 18)
 	for _, divisor := range searchDivisors {
 		scale := half.FromF16(half.ToF16(top / divisor))
-		for range 2 {
-			if scale == 0 {
-				break
-			}
-			inverse := 1 / scale
-			var noise, qx, qq float32
-			for _, v := range x {
-				q := float32(v*inverse) + roundingShift - roundingShift
-				q = min(max(q, -8), 7)
-				d := v - float32(q*scale)
-				noise += float32(d * d)
-				qx += float32(q * v)
-				qq += float32(q * q)
-			}
-			if noise < least {
-				best, least = scale, noise
-			}
-			if qq == 0 {
-				break
-			}
-			scale = half.FromF16(half.ToF16(qx / qq))
+		if scale == 0 {
+			continue
 		}
+		noise, qx, qq := codeSums(x, scale)
+		if noise < least {
+			best, least = scale, noise
+		}
+		tried = append(tried, scale)
+		if qq == 0 {
+			continue
+		}
+		scale = half.FromF16(half.ToF16(qx / qq))
+		if scale == 0 || slices.Contains(tried, scale) { // several beginnings lead to the same end
+			continue
+		}
+		if noise, _, _ := codeSums(x, scale); noise < least {
+			best, least = scale, noise
+		}
+		tried = append(tried, scale)
 	}
 	if math.IsInf(float64(least), 1) { // weights that are no numbers: must not pass for zeros
 		return half.FromF16(half.ToF16(absmax / 7))
 	}
 	return best
+}
+
+// codeSums are sums over x with its codes q for that scale: of the squared errors, of q*x and of q*q.
+func codeSums(x []float32, scale float32) (noise, qx, qq float32) {
+	inverse := 1 / scale
+	for _, v := range x {
+		q := float32(v*inverse) + roundingShift - roundingShift
+		if q > 7 { // twice as fast as min and max, which ask for NaN and -0 too
+			q = 7
+		}
+		if q < -8 {
+			q = -8
+		}
+		d := v - float32(q*scale)
+		noise += float32(d * d)
+		qx += float32(q * v)
+		qq += float32(q * q)
+	}
+	return noise, qx, qq
 }
 
 // roundingShift rounds a number below 2^22 half to even when it is added and taken off again: float32 has no bits below 1 there.

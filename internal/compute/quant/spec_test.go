@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -153,5 +154,30 @@ func TestSpecErrorsSayWhatWouldDo(t *testing.T) {
 		if got, err := s.For(256); err == nil {
 			t.Errorf("%v became %v, want an error", s, got)
 		}
+	}
+}
+
+// What rounding a row costs: conversion is bound by it, or by the disk.
+func BenchmarkPackRow(b *testing.B) {
+	row := make([]float32, 2304)
+	for i := range row {
+		row[i] = float32(rand.NormFloat64())
+	}
+	for _, name := range []string{"w8a8", "w8a8-g128", "w4", "nf4"} {
+		b.Run("type="+name, func(b *testing.B) {
+			spec, err := ParseSpec(name)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m, block, err := spec.New(16, len(row))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer block.Free()
+			b.SetBytes(int64(4 * len(row)))
+			for b.Loop() {
+				m.PackRow(0, row)
+			}
+		})
 	}
 }
