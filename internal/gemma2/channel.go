@@ -109,6 +109,9 @@ func (l *linear) beginChannel(worker int, w *quant.Matrix, s int) {
 	}
 }
 
+// aheadParts is in how many parts the next strip is fetched meanwhile, by the number of panels, which each fetch one.
+var aheadParts = [...]int{0, 1, 2, 2, 4}
+
 // mulChannel multiplies strip s of w, for which the worker is ready, with panel p.
 func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matrix, s, p int) {
 	c, row, first := l.channel(w), s*quant.StripRows, p*kernel.MaxPanel
@@ -118,8 +121,8 @@ func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matr
 	known := &l.channelStrips[worker]
 	if l.bounded(w.Cols) && width == kernel.MaxPanel && known.bounds.Suit(&c.bounds[p]) {
 		var ahead []byte
-		if p < 4 && s+1 < w.Strips() {
-			ahead = w.Strip(s + 1)[p*len(strip)/4:]
+		if parts := aheadParts[min(4, (l.n+kernel.MaxPanel-1)/kernel.MaxPanel)]; p < parts && s+1 < w.Strips() {
+			ahead = w.Strip(s + 1)[p*len(strip)/parts:][:len(strip)/parts]
 		}
 		kernel.MulW8CBounded(out, stride, strip, scale, &known.bounds, panel, &c.bounds[p], scales, ahead)
 	} else {

@@ -103,7 +103,7 @@ func BenchmarkBounded(b *testing.B) {
 				{"plain", func() { set.mulW8C(&out[0], 16, &w[0], &one[0], &terms[0], &a[0], MaxPanel, k/4, &one[0], MaxPanel) }},
 				{"strip", func() { set.bounded.strip(&strip[0], &w[0], n) }},
 				{"bounded", func() {
-					set.bounded.mul(&out[0], 16, &w[0], &one[0], &strip[0], &a[0], &panel[0], n, &one[0], MaxPanel, &w[0])
+					set.bounded.mul(&out[0], 16, &w[0], &one[0], &strip[0], &a[0], &panel[0], n, &one[0], MaxPanel, &w[0], 1)
 				}},
 			} {
 				b.Run(fmt.Sprintf("set=%s/activations=%v/%s", set.name, sigma, c.name), func(b *testing.B) {

@@ -15,7 +15,7 @@ import "fmt"
 type bounded struct {
 	strip func(blocks *StripBlock, w *byte, k16 int) (spread, square int)
 	panel func(blocks *PanelBlock, panel *uint8, k16 int) (pair, square int)
-	mul   func(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte)
+	mul   func(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte, lines int)
 }
 
 // StripBlock bounds 16 k of 16 rows, as assembly reads it.
@@ -84,15 +84,18 @@ func (b *StripBounds) Suit(p *PanelBounds) bool {
 	return int64(b.spread)*int64(p.pair) <= fours*(spreadLimit/32*27) && int64(b.square)*int64(p.square) <= fours*(squareLimit/32*27)
 }
 
-// MulW8CBounded is MulW8C, the same bits, with a panel of MaxPanel columns. Meanwhile it fetches ahead, if any, into the cache: a
-// quarter of the strip that comes next. Read when it is wanted, a strip would have the whole product wait for memory.
+// MulW8CBounded is MulW8C, the same bits, with a panel of MaxPanel columns. Meanwhile it fetches ahead, if any, into the cache: all
+// of the strip that comes next, a half or a quarter. Read when it is wanted, a strip would have the whole product wait for memory.
 func MulW8CBounded(out []float32, stride int, w []byte, wScale []float32, strip *StripBounds, panel []uint8, bounds *PanelBounds, aScale []float32, ahead []byte) {
 	n, tokens := strip.n, len(aScale)
-	if n == 0 || bounds.n != n || len(w) != n*boundedK*16 || len(panel) != n*boundedK*MaxPanel || len(wScale) < 16 || !fits(out, stride, MaxPanel, tokens) || ahead != nil && len(ahead) < len(w)/4 {
+	if n == 0 || bounds.n != n || len(w) != n*boundedK*16 || len(panel) != n*boundedK*MaxPanel || len(wScale) < 16 || !fits(out, stride, MaxPanel, tokens) || len(ahead)%(64*n) != 0 {
 		panic(fmt.Sprintf("kernel.MulW8CBounded: len(out)=%d, stride=%d, len(w)=%d, len(panel)=%d, blocks %d and %d, tokens=%d, len(ahead)=%d", len(out), stride, len(w), len(panel), n, bounds.n, tokens, len(ahead)))
 	}
-	if ahead == nil {
+	lines := 1
+	if len(ahead) == 0 {
 		ahead = w
+	} else {
+		lines = len(ahead) / (64 * n)
 	}
-	active.bounded.mul(&out[0], stride, &w[0], &wScale[0], &strip.Blocks[0], &panel[0], &bounds.Blocks[0], n, &aScale[0], tokens, &ahead[0])
+	active.bounded.mul(&out[0], stride, &w[0], &wScale[0], &strip.Blocks[0], &panel[0], &bounds.Blocks[0], n, &aScale[0], tokens, &ahead[0], lines)
 }

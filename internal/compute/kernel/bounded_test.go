@@ -143,7 +143,7 @@ func TestMulBoundedEqualsReference(t *testing.T) {
 		strip, panel := make([]StripBlock, n), make([]PanelBlock, n)
 		set.bounded.strip(&strip[0], &c.w[0], n)
 		set.bounded.panel(&panel[0], &c.a[0], n)
-		set.bounded.mul(&got[0], stride, &guard.Copy(t, c.w)[0], &ws[0], &guard.Copy(t, strip)[0], &guard.Copy(t, c.a)[0], &guard.Copy(t, panel)[0], n, &as[0], tokens, &c.w[0])
+		set.bounded.mul(&got[0], stride, &guard.Copy(t, c.w)[0], &ws[0], &guard.Copy(t, strip)[0], &guard.Copy(t, c.a)[0], &guard.Copy(t, panel)[0], n, &as[0], tokens, &c.w[0], 1+n%4)
 		mulW8CRef(&want[0], stride, &c.w[0], &ws[0], nil, &c.a[0], MaxPanel, 4*n, &as[0], tokens)
 		diff(t, "product", got, want)
 	})
@@ -195,7 +195,7 @@ func TestMulBoundedAtItsLimits(t *testing.T) {
 						var got, want [256]float32
 						set.bounded.strip(&strip, &w[0], 1)
 						set.bounded.panel(&panel, &a[0], 1)
-						set.bounded.mul(&got[0], 16, &w[0], &one[0], &strip, &a[0], &panel, 1, &one[0], 16, &w[0])
+						set.bounded.mul(&got[0], 16, &w[0], &one[0], &strip, &a[0], &panel, 1, &one[0], 16, &w[0], 1)
 						mulW8CRef(&want[0], 16, &w[0], &one[0], nil, &a[0], 16, 4, &one[0], 16)
 						if got != want {
 							t.Fatalf("%s: %s, least %d, lane %d, row %d: %v, want %v", set.name, name, least, lane, row, got, want)

@@ -35,7 +35,7 @@ func (e emulation) bounded() {
 		mulW8CRef(&want[0], stride, &c.w[0], &ws[0], nil, &c.a[0], MaxPanel, 4*n, &as[0], tokens)
 		e.write("mulBounded/"+name, b.mul,
 			[]emulate.Arg{emulate.Ptr("out"), emulate.Int(stride), emulate.Ptr("w"), emulate.Ptr("wScale"), emulate.Ptr("strip"), emulate.Ptr("panel"), emulate.Ptr("blocks"),
-				emulate.Int(n), emulate.Ptr("aScale"), emulate.Int(tokens), emulate.Ptr("w")},
+				emulate.Int(n), emulate.Ptr("aScale"), emulate.Int(tokens), emulate.Ptr("w"), emulate.Int(1 + n%4)},
 			map[string]emulate.Block{"out": emulate.Out(out), "w": emulate.In(c.w), "wScale": emulate.In(ws), "strip": emulate.In(strip), "panel": emulate.In(c.a),
 				"blocks": emulate.In(panel), "aScale": emulate.In(as)},
 			map[string][]byte{"out": emulate.Bytes(want)})

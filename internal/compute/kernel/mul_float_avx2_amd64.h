@@ -54,7 +54,8 @@
 #define FMA5(src) FMA4(src); FMA(16 src, Y8, Y9)
 #define FMA6(src) FMA5(src); FMA(20 src, Y10, Y11)
 
-// A group of six, the first of 16 tokens, fetches the next block: its panel's lines and two lines a tile of its weights.
+// A group of six, the first of 16 tokens, fetches the next block: its panel's lines and two lines a tile of its weights. A group of
+// four fetches the weights: few tokens have them from memory.
 #define FETCH6(src)    PREFETCHT0 (BLOCKTILES*256)src; FMA6(src)
 #define FETCH0(off, p) PREFETCHT0 (off+BLOCKTILES*TILE)(p); W0(off, p)
 #define FETCH2(off, p) PREFETCHT0 (off+BLOCKTILES*TILE+64)(p); W2(off, p)
@@ -183,11 +184,11 @@ six:
 	JMP  next
 
 four:
-	CHAIN(four0, four0b, W0, 0, LOAD4, FMA4, KEEP4)
+	CHAIN(four0, four0b, FETCH0, 0, LOAD4, FMA4, KEEP4)
 	LEAQ (R11)(BX*1), R9
 	CHAIN(four1, four1b, W1, 64, LOAD4, FMA4, KEEP4)
 	LEAQ (R11)(BX*2), R9
-	CHAIN(four2, four2b, W2, 128, LOAD4, FMA4, KEEP4)
+	CHAIN(four2, four2b, FETCH2, 128, LOAD4, FMA4, KEEP4)
 	LEAQ (R11)(R10*1), R9
 	CHAIN(four3, four3b, W3, 192, LOAD4, FMA4, KEEP4)
 	ADDQ $16, R11

@@ -95,6 +95,14 @@ scaleBytes:
 	MOVQ AX, SCALEBYTES(SP)
 
 step:
+	MOVQ stepTiles+80(FP), AX
+	LEAQ 1024(SI), R8
+
+fetch: // the weights of steps to come, from memory or another cache
+	PREFETCHT0 (R8)
+	ADDQ       $64, R8
+	SUBQ       $(64/TILEBYTES), AX
+	JNZ        fetch
 	VECTOR16(R10, SCALE, wideFloats, wideHave)
 	TESTQ R11, R11
 	JZ    noMinima

@@ -99,6 +99,7 @@ four:
 	JMP      store
 
 two:
+	PREFETCHT0 1024(R11) // from memory: as for one token
 	WEIGHTS(0, R11)
 	SIGNED(0, Y0, Y1)
 	SIGNED(4, Y2, Y3)
@@ -145,6 +146,7 @@ TEXT ·negativeSumsAVX2(SB), NOSPLIT, $0-32
 	VPACKSSWB Y14, Y14, Y14  // Y14 = 1 in each byte
 
 negative:
+	PREFETCHT0 1024(R11) // from memory: four tokens and more find the strip in the cache then
 	VPMINSB (R11), Y2, Y10
 	VPMINSB 32(R11), Y2, Y11
 	MADD(Y14, Y14, Y10, Y11, Y0, Y1)

@@ -58,13 +58,14 @@
 #define TOKENFOURS  0 // (SP): number of fours of tokens
 #define ACTIVATIONS 8 // the panel's block
 
-// What mulW8CAVX2 computes, with panels of 16 columns and k4 = 4*k16. A line a block of ahead is fetched into the second-level cache.
+// What mulW8CAVX2 computes, with panels of 16 columns and k4 = 4*k16. As many lines of ahead as lines says are fetched into the second-level
+// cache in each block.
 //
 // SI = block of weights, R8 = its bounds, R12 = activations and DI = bounds of four tokens in it, DX = bounds of the panel's block;
 // R9 = sums of all tokens, int32 [16 tokens][16 rows], aligned; BX = those of the four. R10, R11 = spread and square of the block.
 //
-// func mulBoundedAVX2(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte)
-TEXT ·mulBoundedAVX2(SB), 0, $1104-88
+// func mulBoundedAVX2(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte, lines int)
+TEXT ·mulBoundedAVX2(SB), 0, $1104-96
 	MOVQ     w+16(FP), SI
 	MOVQ     strip+32(FP), R8
 	MOVQ     panel+40(FP), R12
@@ -89,9 +90,14 @@ zero:
 	JNZ     zero
 
 block:
-	MOVQ       ahead+80(FP), AX
+	MOVQ ahead+80(FP), AX
+	MOVQ lines+88(FP), R10
+
+fetch:
 	PREFETCHT1 (AX)
 	ADDQ       $64, AX
+	DECQ       R10
+	JNZ        fetch
 	MOVQ       AX, ahead+80(FP)
 	BLOCK
 	MOVWLZX 4(R8), R10

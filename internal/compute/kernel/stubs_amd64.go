@@ -25,7 +25,7 @@ func boundStripAVX2(blocks *StripBlock, w *byte, k16 int) (spread, square int)
 func boundPanelAVX2(blocks *PanelBlock, panel *uint8, k16 int) (pair, square int)
 
 //go:noescape
-func mulBoundedAVX2(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte)
+func mulBoundedAVX2(out *float32, outStride int, w *byte, wScale *float32, strip *StripBlock, panel *uint8, blocks *PanelBlock, k16 int, aScale *float32, tokens int, ahead *byte, lines int)
 
 // mulW8CAVXVNNI wants the activations plus 128.
 //
