@@ -96,7 +96,7 @@ scaleBytes:
 
 step:
 	MOVQ stepTiles+80(FP), AX
-	LEAQ 1024(SI), R8
+	LEAQ 2048(SI), R8
 
 fetch: // the weights of steps to come, from memory or another cache
 	PREFETCHT0 (R8)

@@ -131,6 +131,7 @@ TEXT ·expandW4GAVX2(SB), NOSPLIT, $0-24
 	VPACKUSWB Y15, Y15, Y15    // 15 in each byte
 
 pair:
+	PREFETCHT0 1024(SI) // from memory
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
 	VPAND   Y15, Y0, Y2

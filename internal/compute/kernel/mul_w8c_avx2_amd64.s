@@ -50,6 +50,8 @@ TEXT ·mulW8CAVX2(SB), NOSPLIT, $64-80
 	MOVQ     width+48(FP), BX
 	SHLQ     $2, BX              // BX = bytes from one tile's activations to the next
 	MOVQ     k4+56(FP), CX
+	MOVQ     CX, R14
+	SHLQ     $6, R14             // R14 = bytes of the strip
 	MOVQ     aScale+64(FP), R8
 	MOVQ     tokens+72(FP), AX   // AX = tokens to store
 	VPCMPEQW Y15, Y15, Y15
@@ -83,11 +85,12 @@ group:
 	JEQ   two
 
 four:
-	VPXOR    Y12, Y12, Y12
-	VPCMPGTB (R11), Y12, Y10   // Y10, Y11 = mask of w < 0
-	VPCMPGTB 32(R11), Y12, Y11
-	VPABSB   (R11), Y8         // Y8, Y9 = |w|
-	VPABSB   32(R11), Y9
+	PREFETCHT1 (R11)(R14*1)    // what lies behind the strip is the next one
+	VPXOR      Y12, Y12, Y12
+	VPCMPGTB   (R11), Y12, Y10 // Y10, Y11 = mask of w < 0
+	VPCMPGTB   32(R11), Y12, Y11
+	VPABSB     (R11), Y8       // Y8, Y9 = |w|
+	VPABSB     32(R11), Y9
 	TOKEN(0, Y0, Y1)
 	TOKEN(4, Y2, Y3)
 	TOKEN(8, Y4, Y5)
