@@ -246,3 +246,28 @@ func testSuit(t *testing.T) {
 		}
 	}
 }
+
+// What is fetched ahead is whole lines a block.
+func TestAheadIsChecked(t *testing.T) {
+	defer func(was *table) { active = was }(active)
+	for _, set := range available() {
+		if set.bounded == nil {
+			continue
+		}
+		active = set
+		strip, panel := StripBounds{Blocks: make([]StripBlock, 2)}, PanelBounds{Blocks: make([]PanelBlock, 2)}
+		w := make([]byte, 2*256)
+		strip.Set(w)
+		panel.Set(w)
+		for length, wrong := range map[int]bool{0: false, 64: true, 127: true, 128: false, 512: false} {
+			func() {
+				defer func() {
+					if got := recover() != nil; got != wrong {
+						t.Errorf("%s: %d bytes ahead: panic %v, want %v", set.name, length, got, wrong)
+					}
+				}()
+				MulW8CBounded(make([]float32, 256), 16, w, make([]float32, 16), &strip, w, &panel, make([]float32, 16), w[:length])
+			}()
+		}
+	}
+}

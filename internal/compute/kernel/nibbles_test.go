@@ -82,6 +82,9 @@ func TestNibblesAsBytesRefuse(t *testing.T) {
 		t.Skip("no set of this CPU has such a product")
 	}
 	active = sets[i]
+	if !UsesW4GBytes(minNibbles, nibbleStep) || UsesW4GBytes(minNibbles-1, nibbleStep) || UsesW4GBytes(minNibbles, 2*nibbleStep) {
+		t.Error("UsesW4GBytes: want it from 64 tokens on, in steps of 32 only")
+	}
 	strip, scales := make([]byte, 16*32), make([]byte, 64)
 	panel := func(step, width int) *GroupPanel {
 		return &GroupPanel{Values: make([]uint8, 32*width), Words: make([]uint32, GroupWords(32, step, width)), Scales: make([]float32, 1), Width: width, Step: step}

@@ -57,7 +57,7 @@ func codeSums(x []float32, scale float32) (noise, qx, qq float32) {
 	inverse := 1 / scale
 	for _, v := range x {
 		q := float32(v*inverse) + roundingShift - roundingShift
-		if q > 7 { // twice as fast as min and max, which ask for NaN and -0 too
+		if q > 7 { // not min and max, which ask for NaN and -0 too
 			q = 7
 		}
 		if q < -8 {
