@@ -342,6 +342,8 @@ func (a *attention) dots(s *attentionScratch, c *Cache, kvHead, from, to, lo, hi
 		case KVF16:
 			kernel.DotF16(scores, scoreStride, q, dim, offheap.Cast[uint16](rows)[first*dim:last*dim], offheap.Cast[uint16](next))
 		case KVI8:
+			kernel.Fetch(c.scaleBytes(a.layer, 0, kvHead, page)) // while the keys are read
+			kernel.Fetch(c.scaleBytes(a.layer, 1, kvHead, page))
 			kernel.DotI8(scores, scoreStride, q, dim, offheap.Cast[int8](rows)[first*dim:last*dim], offheap.Cast[int8](next))
 			copy(s.scales[0][base-start:], c.scales(a.layer, 0, kvHead, page))
 			copy(s.scales[1][base-start:], c.scales(a.layer, 1, kvHead, page))

@@ -95,6 +95,7 @@ func BenchmarkAttention(b *testing.B) {
 }
 
 // BenchmarkDepth decodes tokens in turn at depth 128 and deeper, with all products: what depth costs, on one machine at one time.
+// rate is the median, over the turns, of a depth's rate by that at 128 in the same turn.
 func BenchmarkDepth(b *testing.B) {
 	depths := []int{128, 1024, 4096, 8064}
 	for name, c := range shapes() {
@@ -109,19 +110,23 @@ func BenchmarkDepth(b *testing.B) {
 					caches = append(caches, pool.NewCache())
 					fill(b, caches[len(caches)-1], depth)
 				}
-				times := make([][]float64, len(depths))
+				times, rates := make([][]float64, len(depths)), make([][]float64, len(depths))
 				for b.Loop() {
 					for i, cache := range caches {
 						start := time.Now()
 						if err := m.Forward(context.Background(), []Chunk{{Cache: cache, Tokens: []int32{5}, Logits: 1}}, func(int, int, []float32) error { return nil }); err != nil {
 							b.Fatal(err)
 						}
-						times[i] = append(times[i], time.Since(start).Seconds())
+						took := time.Since(start).Seconds()
+						times[i] = append(times[i], took)
+						rates[i] = append(rates[i], times[0][len(times[0])-1]/took)
 						cache.n-- // the same again; the page stays
 					}
 				}
 				for i, depth := range depths {
 					slices.Sort(times[i])
+					slices.Sort(rates[i])
+					b.ReportMetric(rates[i][len(rates[i])/2], fmt.Sprintf("rate/%d", depth))
 					b.ReportMetric(1e3*times[i][0], fmt.Sprintf("best-ms/%d", depth))
 					b.ReportMetric(1e3*times[i][len(times[i])/2], fmt.Sprintf("median-ms/%d", depth))
 					caches[i].Free()

@@ -173,7 +173,11 @@ func (c *Cache) rows(layer, part, head, page int) []byte {
 
 // scales returns the scales of a KVI8 cache's rows.
 func (c *Cache) scales(layer, part, head, page int) []float32 {
-	return offheap.Cast[float32](c.rows(layer, part, head, page)[PageTokens*c.pool.dim:])
+	return offheap.Cast[float32](c.scaleBytes(layer, part, head, page))
+}
+
+func (c *Cache) scaleBytes(layer, part, head, page int) []byte {
+	return c.rows(layer, part, head, page)[PageTokens*c.pool.dim:]
 }
 
 // store rounds one position's key or value of one head, x of the padded head dim, into the cache.

@@ -72,6 +72,7 @@ type Pool struct {
 	global  []bool
 	limit   int64
 	mu      sync.Mutex
+	slabs   [2]*offheap.Slab    // guarded by mu; of pages
 	free    [2][]*offheap.Block // guarded by mu
 	held    int64               // guarded by mu; bytes of all pages, free ones included
 	pinned  int64               // guarded by mu; bytes of pages that pinned caches hold
@@ -91,6 +92,9 @@ func NewPool(c *arch.Config, typ KVType, limit int64) *Pool {
 		k := kindOf(g)
 		p.slot = append(p.slot, p.layers[k])
 		p.layers[k]++
+	}
+	for k := range p.slabs {
+		p.slabs[k] = offheap.NewSlab(p.pageBytes(k))
 	}
 	return p
 }
@@ -190,7 +194,7 @@ func (p *Pool) alloc(kind int) (*offheap.Block, error) {
 	if p.limit > 0 && p.held+size > p.limit {
 		return nil, fmt.Errorf("%w: %d of %d bytes in use", ErrKVMemory, p.held, p.limit)
 	}
-	b, err := offheap.Alloc(int(size))
+	b, err := p.slabs[kind].Alloc()
 	if err == nil {
 		p.held += size
 	}
@@ -245,7 +249,7 @@ func (p *Pool) give(kind int, pg *page, pinned bool) {
 // drop gives a page's memory back to the system. p.mu is held.
 func (p *Pool) drop(b *offheap.Block) {
 	p.held -= int64(len(b.Bytes()))
-	_ = b.Free() // our own whole mapping: cannot fail
+	_ = b.Free() // a place in our own mapping: cannot fail
 }
 
 // Trim gives the memory of pages that no cache holds back to the system.

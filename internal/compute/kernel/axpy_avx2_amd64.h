@@ -3,12 +3,14 @@
 //	LOAD(off, reg)  widens 8 elements from R10 + off elements on to the 8 floats of reg
 //	AHEAD(p)        fetches 32*BYTES bytes at p into the second-level cache, or the line around them
 //
-// With 32 columns of v, as many of next are fetched.
+// With 32 elements of v, as many of next are fetched, one after the other: columns of int8 are half a line wide, so in v's
+// order a block would ask for many lines, and the one after it for none.
 //
 // A block of o stays in registers while all rows of v pass: 32 columns, then 16, of 2 queries (Y0-Y3, Y4-Y7), then of 1.
 
 #define ROW32 \
-	AHEAD((R10)(R13*1)); \
+	AHEAD((R13));         \
+	ADDQ $(32*BYTES), R13; \
 	LOAD(0, Y8);   \
 	LOAD(8, Y9);   \
 	LOAD(16, Y10); \
@@ -53,14 +55,13 @@
 	IMUL3Q $BYTES, R11, R9    // R9 = bytes of a row of v
 	SHLQ   $2, R11            // R11 = bytes of a row of o
 	SHLQ   $2, AX             // AX = bytes from one query's weights to the next's
-	MOVQ   next+56(FP), R13
-	SUBQ   v+40(FP), R13      // R13 = bytes from v to next
 
 two:
 	CMPQ BX, $2
 	JLT  one
 	MOVQ v+40(FP), R8
 	MOVQ dim+32(FP), R12 // R12 = columns left
+	MOVQ next+56(FP), R13
 	SUBQ $32, R12
 	JLT  rest2
 
@@ -121,6 +122,7 @@ one:
 	JZ    done
 	MOVQ  v+40(FP), R8
 	MOVQ  dim+32(FP), R12
+	MOVQ  next+56(FP), R13
 	SUBQ  $32, R12
 	JLT   rest1
 

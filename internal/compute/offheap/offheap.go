@@ -8,8 +8,8 @@ import "unsafe"
 
 // Block is one allocation, aligned to at least 64 bytes. Free it once, when nothing uses its bytes any more.
 type Block struct {
-	bytes []byte
-	raw   []byte // what the system gave
+	bytes   []byte
+	release func() error // nil: there is nothing to give back
 }
 
 // Alloc returns a zeroed block of size bytes, or an error when the system has no memory for it.
@@ -21,7 +21,7 @@ func Alloc(size int) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Block{bytes: raw[:size:size], raw: raw}, nil
+	return &Block{bytes: raw[:size:size], release: func() error { return release(raw) }}, nil
 }
 
 // Bytes is the block's memory.
@@ -30,14 +30,14 @@ func (b *Block) Bytes() []byte { return b.bytes }
 // Floats is the block's memory as float32s.
 func (b *Block) Floats() []float32 { return Cast[float32](b.bytes) }
 
-// Free gives the memory back. Any later use of it faults.
+// Free gives the memory back. Later use of it is forbidden: it faults, or with a Slab's blocks finds another's bytes.
 func (b *Block) Free() error {
-	raw := b.raw
-	b.raw, b.bytes = nil, nil
-	if raw == nil {
+	release := b.release
+	b.release, b.bytes = nil, nil
+	if release == nil {
 		return nil
 	}
-	return release(raw)
+	return release()
 }
 
 // Cast sees bytes as elements of T, a fixed-size number type, in the machine's own (little-endian) order. The bytes must be
