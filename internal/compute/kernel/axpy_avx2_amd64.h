@@ -1,20 +1,18 @@
 // The body of axpyF32AVX2, axpyF16AVX2 and axpyI8AVX2, which include it after they have defined
 //	BYTES           the bytes of one element of v: 4, 2 or 1
-//	LOAD(off, reg)  widens 8 elements from R10 + off elements on to the 8 floats of reg
-//	AHEAD(p)        fetches 32*BYTES bytes at p into the second-level cache, or the line around them
+//	LOAD(off, src, reg)  widens 8 elements, off bytes behind the address src, to the 8 floats of reg
+//	AHEAD(off, p)        fetches 32*BYTES bytes, off behind p, into the second-level cache, or the line around them
 //
-// With 32 elements of v, as many of next are fetched, one after the other: columns of int8 are half a line wide, so in v's
-// order a block would ask for many lines, and the one after it for none.
+// With a pair's row of 32 columns, as many bytes of next are fetched, one line after the other: in v's order, a block of columns
+// would ask for lines far apart, or for none. Two lines at once would be slower than one with each row.
 //
 // A block of o stays in registers while all rows of v pass: 32 columns, then 16, of 2 queries (Y0-Y3, Y4-Y7), then of 1.
 
-#define ROW32 \
-	AHEAD((R13));         \
-	ADDQ $(32*BYTES), R13; \
-	LOAD(0, Y8);   \
-	LOAD(8, Y9);   \
-	LOAD(16, Y10); \
-	LOAD(24, Y11)
+#define ROW32(src) \
+	LOAD(0, src, Y8);           \
+	LOAD((8*BYTES), src, Y9);   \
+	LOAD((16*BYTES), src, Y10); \
+	LOAD((24*BYTES), src, Y11)
 
 // ADD32 adds p, in every lane, times the row Y8-Y11 to one query's columns.
 #define ADD32(p, a, b, c, d) \
@@ -40,6 +38,27 @@
 	MOVQ SI, DX;         \
 	MOVQ R8, R10;        \
 	MOVQ keys+48(FP), CX
+
+// ROW2 adds the row at src times the weights p bytes behind DX to two queries, ROW1 to one.
+#define ROW2(p, src) \
+	VBROADCASTSS p(DX), Y12;         \
+	VBROADCASTSS p(DX)(AX*1), Y13;   \
+	ROW32(src);                      \
+	ADD32(Y12, Y0, Y1, Y2, Y3);      \
+	ADD32(Y13, Y4, Y5, Y6, Y7)
+
+#define ROW1(p, src) \
+	VBROADCASTSS p(DX), Y12;   \
+	ROW32(src);                \
+	ADD32(Y12, Y0, Y1, Y2, Y3)
+
+// PAIR ends a turn of two rows.
+#define PAIR(loop) \
+	ADDQ $(64*BYTES), R13;   \
+	ADDQ $8, DX;             \
+	LEAQ (R10)(R9*2), R10;   \
+	SUBQ $2, CX;             \
+	JGE  loop
 
 #define NEXT(loop) \
 	ADDQ $4, DX;  \
@@ -70,14 +89,22 @@ block2:
 	GET32((DI)(R11*1), Y4, Y5, Y6, Y7)
 	START
 
-row2:
-	VBROADCASTSS (DX), Y12
-	VBROADCASTSS (DX)(AX*1), Y13
-	ROW32
-	ADD32(Y12, Y0, Y1, Y2, Y3)
-	ADD32(Y13, Y4, Y5, Y6, Y7)
-	NEXT(row2)
+	SUBQ $2, CX
+	JLT  last2
 
+pair2:
+	AHEAD(0, (R13))
+	ROW2(0, (R10))
+	AHEAD((32*BYTES), (R13))
+	ROW2(4, (R10)(R9*1))
+	PAIR(pair2)
+
+last2:
+	TESTQ $1, CX
+	JZ    put2
+	ROW2(0, (R10))
+
+put2:
 	PUT32((DI), Y0, Y1, Y2, Y3)
 	PUT32((DI)(R11*1), Y4, Y5, Y6, Y7)
 	ADDQ $128, DI
@@ -95,8 +122,8 @@ rest2:  // 0 or 16 columns
 	START
 
 row2x16:
-	LOAD(0, Y8)
-	LOAD(8, Y9)
+	LOAD(0, (R10), Y8)
+	LOAD((8*BYTES), (R10), Y9)
 	VBROADCASTSS (DX), Y12
 	VBROADCASTSS (DX)(AX*1), Y13
 	VFMADD231PS  Y8, Y12, Y0
@@ -130,12 +157,22 @@ block1:
 	GET32((DI), Y0, Y1, Y2, Y3)
 	START
 
-row1:
-	VBROADCASTSS (DX), Y12
-	ROW32
-	ADD32(Y12, Y0, Y1, Y2, Y3)
-	NEXT(row1)
+	SUBQ $2, CX
+	JLT  last1
 
+pair1:
+	AHEAD(0, (R13))
+	ROW1(0, (R10))
+	AHEAD((32*BYTES), (R13))
+	ROW1(4, (R10)(R9*1))
+	PAIR(pair1)
+
+last1:
+	TESTQ $1, CX
+	JZ    put1
+	ROW1(0, (R10))
+
+put1:
 	PUT32((DI), Y0, Y1, Y2, Y3)
 	ADDQ $128, DI
 	ADDQ $(32*BYTES), R8
@@ -150,8 +187,8 @@ rest1:
 	START
 
 row1x16:
-	LOAD(0, Y8)
-	LOAD(8, Y9)
+	LOAD(0, (R10), Y8)
+	LOAD((8*BYTES), (R10), Y9)
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1

@@ -3,9 +3,8 @@
 #include "textflag.h"
 
 #define BYTES 2
-#define LOAD(off, reg) VCVTPH2PS (2*off)(R10), reg
-#define AHEAD(p) \
-	PREFETCHT1 0 p
+#define LOAD(off, src, reg) VCVTPH2PS off src, reg
+#define AHEAD(off, p) PREFETCHT1 off p
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], f16(v[j*dim+c]), o[i*dim+c])

@@ -3,10 +3,10 @@
 #include "textflag.h"
 
 #define BYTES 4
-#define LOAD(off, reg) VMOVUPS (4*off)(R10), reg
-#define AHEAD(p) \
-	PREFETCHT1 0 p; \
-	PREFETCHT1 64 p
+#define LOAD(off, src, reg) VMOVUPS off src, reg
+#define AHEAD(off, p) \
+	PREFETCHT1 off p; \
+	PREFETCHT1 (64+off) p
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], v[j*dim+c], o[i*dim+c])

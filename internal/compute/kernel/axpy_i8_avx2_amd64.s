@@ -3,11 +3,10 @@
 #include "textflag.h"
 
 #define BYTES 1
-#define LOAD(off, reg) \
-	VPMOVSXBD off(R10), reg; \
+#define LOAD(off, src, reg) \
+	VPMOVSXBD off src, reg; \
 	VCVTDQ2PS reg, reg
-#define AHEAD(p) \
-	PREFETCHT1 0 p
+#define AHEAD(off, p) PREFETCHT1 off p
 
 // for j := range keys { for i := range queries { for c := range dim {
 //	o[i*dim+c] = fma(p[i*stride+j], float32(v[j*dim+c]), o[i*dim+c])
