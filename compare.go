@@ -224,13 +224,12 @@ func sameTokens(a, b *Text) error {
 	if a.tok == nil || b.tok == nil {
 		return ErrNoTokenizer
 	}
-	va, vb := a.checkpoint.Vocab.Pieces, b.checkpoint.Vocab.Pieces
-	if len(va) != len(vb) {
-		return fmt.Errorf("tokenizer: want the same in both models, found %d and %d pieces", len(va), len(vb))
+	if a.tok.Size() != b.tok.Size() {
+		return fmt.Errorf("tokenizer: want the same in both models, found %d and %d pieces", a.tok.Size(), b.tok.Size())
 	}
-	for i := range va {
-		if va[i].Text != vb[i].Text {
-			return fmt.Errorf("tokenizer: want the same in both models, found token %d to be %q and %q", i, va[i].Text, vb[i].Text)
+	for id := range int32(a.tok.Size()) {
+		if va, vb := a.tok.Piece(id), b.tok.Piece(id); va != vb {
+			return fmt.Errorf("tokenizer: want the same in both models, found token %d to be %q and %q", id, va, vb)
 		}
 	}
 	return nil

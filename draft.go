@@ -3,7 +3,6 @@ package systemgemma
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/systemgemma/systemgemma/internal/checkpoint"
 	"github.com/systemgemma/systemgemma/internal/engine"
@@ -33,7 +32,7 @@ func (m *Model) openDraft(name string) error {
 		err = ErrNoWeights
 	case ck.Config.VocabSize != own.Config.VocabSize:
 		err = fmt.Errorf("want the same vocabulary of %d tokens, found %d", own.Config.VocabSize, ck.Config.VocabSize)
-	case ck.Vocab != nil && own.Vocab != nil && !slices.Equal(ck.Vocab.Pieces, own.Vocab.Pieces):
+	case ck.Vocab != nil && m.tok != nil && !m.tok.Spells(ck.Vocab.Pieces):
 		err = errors.New("want the same vocabulary, found one with other pieces")
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/systemgemma/systemgemma"
@@ -85,5 +86,11 @@ func TestDraft(t *testing.T) {
 	if m, err := systemgemma.Open("", &systemgemma.Options{Draft: "testdata/none.gguf"}); err == nil {
 		t.Error("a draft that is not there: want an error")
 		_ = m.Close()
+	}
+	if m, err := systemgemma.Open("", &systemgemma.Options{Draft: "internal/gemma2/testdata/gguf/f32.gguf"}); err == nil || !strings.Contains(err.Error(), "want the same vocabulary") {
+		t.Errorf("a draft with another vocabulary: %v", err)
+		if err == nil {
+			_ = m.Close()
+		}
 	}
 }

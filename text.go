@@ -70,6 +70,7 @@ func newText(ck *checkpoint.Checkpoint, o *Options) (*Text, error) {
 		if t.tok, err = tokenizer.New(ck.Vocab); err != nil {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
+		ck.Vocab = nil // 11 MB for Gemma, of which the tokenizer has made its own
 	}
 	name := o.SystemMode
 	if name == "" && o.Template != "" {

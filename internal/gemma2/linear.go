@@ -67,7 +67,6 @@ func newLinear(crew *parallel.Crew, o Options, outliers bool, scratch *arena, ma
 	l := &linear{crew: crew, exact: o.Exact, rounded: o.Rounded, maxCols: pad16(maxCols)}
 	panels := (maxRows + kernel.MaxPanel - 1) / kernel.MaxPanel
 	size := panels * kernel.PanelSize(maxCols, kernel.MaxPanel)
-	l.floats, l.roundeds = scratch.floats(size), scratch.floats(size)
 	l.row = scratch.floats(crew.Workers() * l.maxCols)
 	for i := range l.channels {
 		l.channels[i] = newChannel(scratch, panels*kernel.MaxPanel, l.maxCols, outliers)
@@ -77,8 +76,9 @@ func newLinear(crew *parallel.Crew, o Options, outliers bool, scratch *arena, ma
 		l.groups[i].words = offheap.Cast[uint32](scratch.bytes(4 * panels * groupWords(l.maxCols)))
 		l.groups[i].scales = scratch.floats(panels * kernel.MaxPanel)
 	}
-	l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols) // untouched, and so no memory, where nothing is expanded
 	l.channelStrips = newChannelStrips(scratch, crew.Workers(), panels*kernel.MaxPanel, l.maxCols)
+	l.floats, l.roundeds = scratch.floats(size), scratch.floats(size)
+	l.strip = scratch.floats(crew.Workers() * quant.StripRows * l.maxCols) // untouched, and so no memory, where nothing is expanded
 	l.packBody, l.mulBody = l.pack, l.mul
 	return l
 }

@@ -103,7 +103,8 @@ func prepare(w *Weights, crew *parallel.Crew, o Options, outliers bool) (*Model,
 	return m, nil
 }
 
-// layOut takes all scratch memory from a.
+// layOut takes all scratch memory from a. What every pass uses comes first: the rest, of which one model touches little, would lie in
+// the same huge pages otherwise.
 func (m *Model) layOut(a *arena, o Options, outliers bool) {
 	c := m.config
 	qWidth, kvWidth := c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim
@@ -111,10 +112,10 @@ func (m *Model) layOut(a *arena, o Options, outliers bool) {
 	m.qkv = [3]rows{a.rows(MaxRows, qWidth), a.rows(MaxRows, kvWidth), a.rows(MaxRows, kvWidth)}
 	m.q, m.attn = a.rows(MaxRows, c.NumHeads*pad16(c.HeadDim)), a.rows(MaxRows, qWidth)
 	m.gate, m.up = a.rows(MaxRows, c.IntermediateSize), a.rows(MaxRows, c.IntermediateSize)
-	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 	m.cos, m.sin = a.rows(MaxRows, c.HeadDim/2), a.rows(MaxRows, c.HeadDim/2)
-	m.linear = newLinear(m.crew, o, outliers, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
 	m.attention = newAttention(m, a)
+	m.linear = newLinear(m.crew, o, outliers, a, MaxRows, max(c.HiddenSize, c.IntermediateSize, qWidth))
+	m.logits = a.rows(kernel.MaxPanel, c.VocabSize)
 }
 
 // Close frees the scratch memory; the model is then of no use.

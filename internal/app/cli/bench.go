@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -301,6 +302,7 @@ func (r *benchRun) model(ctx context.Context, name string, open func() (*systemg
 		return err
 	}
 	defer m.Close()
+	debug.FreeOSMemory() // as run and serve do
 	c := r.cmd
 	o := systemgemma.BenchOptions{Prefill: c.Prefill, Decode: *c.Decode, Parallel: c.Parallel, Depths: c.Depth, Threads: c.Threads, Repeat: c.Repeat, Rooflines: r.roofing}
 	status := r.env.waiting("measuring " + name)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -252,5 +253,7 @@ func openTuned(ctx context.Context, env *Env, name string, o *systemgemma.Option
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, env, name, tunedOptions(env, f, o), systemgemma.Open)
+	m, err := open(ctx, env, name, tunedOptions(env, f, o), systemgemma.Open)
+	go debug.FreeOSMemory() // some 20 MB that reading the files took
+	return m, err
 }

@@ -102,6 +102,19 @@ func (t *Tokenizer) Piece(id int32) string {
 	return strings.ReplaceAll(t.index.piece(id), " ", "▁")
 }
 
+// Spells says whether pieces are t's: as many, and each id spelled alike. Scores and types may differ.
+func (t *Tokenizer) Spells(pieces []Piece) bool {
+	if len(pieces) != t.Size() {
+		return false
+	}
+	for id := range pieces {
+		if strings.ReplaceAll(pieces[id].Text, "▁", " ") != t.index.piece(int32(id)) {
+			return false
+		}
+	}
+	return true
+}
+
 // ID returns the id of the piece that the vocabulary spells so, whatever its type.
 func (t *Tokenizer) ID(piece string) (id int32, ok bool) {
 	id = t.index.find(strings.ReplaceAll(piece, "▁", " "))

@@ -162,3 +162,25 @@ func TestMatcherFindsTheLongest(t *testing.T) {
 		}
 	}
 }
+
+func TestSpells(t *testing.T) {
+	v := byteVocab(Piece{"▁a", 1, Normal}, Piece{"▁b", 0, Control})
+	tok, err := New(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scored := slices.Clone(v.Pieces)
+	scored[257].Score, scored[258].Type = 7, Normal
+	if !tok.Spells(v.Pieces) || !tok.Spells(scored) {
+		t.Error("the same pieces: want true")
+	}
+	other := slices.Clone(v.Pieces)
+	other[257].Text = "a"
+	swapped := slices.Clone(v.Pieces)
+	swapped[257], swapped[258] = swapped[258], swapped[257]
+	for name, pieces := range map[string][]Piece{"fewer": v.Pieces[:258], "more": append(slices.Clip(v.Pieces), Piece{"c", 0, Normal}), "other": other, "swapped": swapped, "none": nil} {
+		if tok.Spells(pieces) {
+			t.Errorf("%s pieces: want false", name)
+		}
+	}
+}

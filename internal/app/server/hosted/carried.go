@@ -2,6 +2,7 @@ package hosted
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 
 	"github.com/systemgemma/systemgemma"
@@ -64,6 +65,7 @@ func (s *Set) openCarrying(w what, stamp string, o *systemgemma.Options) (*syste
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	go debug.FreeOSMemory() // some 20 MB that reading the files took
 	list, err := s.openAdapters(m, w.path, stamp, carried)
 	if err == nil {
 		sampling := carried.Parameters.Sampling(m.DefaultSampling())
