@@ -254,6 +254,6 @@ func openTuned(ctx context.Context, env *Env, name string, o *systemgemma.Option
 		return nil, err
 	}
 	m, err := open(ctx, env, name, tunedOptions(env, f, o), systemgemma.Open)
-	go debug.FreeOSMemory() // some 20 MB that reading the files took
+	time.AfterFunc(time.Second, debug.FreeOSMemory) // some 20 MB that opening a large model left; a short answer does not wait for it
 	return m, err
 }

@@ -1,5 +1,5 @@
 // The body of axpyF32AVX2, axpyF16AVX2 and axpyI8AVX2, which include it after they have defined
-//	BYTES           the bytes of one element of v: 4, 2 or 1
+//	BYTES                the bytes of one element of v: 4, 2 or 1
 //	LOAD(off, src, reg)  widens 8 elements, off bytes behind the address src, to the 8 floats of reg
 //	AHEAD(off, p)        fetches 32*BYTES bytes, off behind p, into the second-level cache, or the line around them
 //

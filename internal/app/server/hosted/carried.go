@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/systemgemma/systemgemma"
 	"github.com/systemgemma/systemgemma/internal/app/models"
@@ -65,7 +66,7 @@ func (s *Set) openCarrying(w what, stamp string, o *systemgemma.Options) (*syste
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	go debug.FreeOSMemory() // some 20 MB that reading the files took
+	time.AfterFunc(time.Second, debug.FreeOSMemory) // some 20 MB that opening a large model left; a first answer does not wait for it
 	list, err := s.openAdapters(m, w.path, stamp, carried)
 	if err == nil {
 		sampling := carried.Parameters.Sampling(m.DefaultSampling())
