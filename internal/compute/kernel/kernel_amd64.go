@@ -50,7 +50,6 @@ var avx512vnni = table{
 var avx512bf16 = withBF16(avx512vnni)
 
 func withBF16(t table) table {
-	t.untried = true
 	t.name, t.rounded, t.packRounded, t.mulRounded = "avx512bf16", "vdpbf16ps, 512 bits", packPairs, mulRoundedAVX512BF16
 	return t
 }
@@ -74,8 +73,8 @@ func assembled() []*table {
 	return sets
 }
 
-// roundsAsDefined says whether this CPU's VDPBF16PS rounds as the reference does. Its definition leaves no choice, but no
-// such CPU has been at hand yet, and one that differs must not change what a model says.
+// roundsAsDefined says whether this CPU's VDPBF16PS rounds as the reference does. Its definition leaves no choice, and a Zen 4
+// keeps to it; a CPU that differs must not change what a model says.
 var roundsAsDefined = sync.OnceValue(func() bool {
 	const k4 = 2
 	var w [64 * k4]uint16
