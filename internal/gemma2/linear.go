@@ -56,6 +56,9 @@ type linear struct {
 // (docs/performance.md).
 const floatGroup = 8
 
+// mulGrain is how many strips a worker takes at a time, but towards the end.
+const mulGrain = 16
+
 type product struct {
 	w    *quant.Matrix
 	out  rows
@@ -110,6 +113,9 @@ func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 	}
 	l.adapt.begin(l)
 	panels := (n + kernel.MaxPanel - 1) / kernel.MaxPanel
+	if panels == 1 {
+		l.together = 1
+	}
 	if err := l.crew.Run(panels, 1, l.packBody); err != nil {
 		return err
 	}
@@ -118,8 +124,7 @@ func (l *linear) run(n int, pre func(int), in rows, products ...product) error {
 			return err
 		}
 	}
-	grain := max(1, min(16, l.strips/(8*l.crew.Workers())))
-	return l.crew.Run(l.strips, grain, l.mulBody)
+	return l.crew.RunTapered(l.strips, mulGrain, l.together, l.mulBody)
 }
 
 // size returns how many rows panel p has and their panel's width.

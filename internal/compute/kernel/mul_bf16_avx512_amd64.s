@@ -4,6 +4,9 @@
 
 // A bfloat16 is the upper half of a float32: of each 32 bits the lower half is the even k, the upper one the odd k.
 #define TILE 128
+#define AHEAD \
+	PREFETCHT1 8192(R8); \
+	PREFETCHT1 8256(R8)
 #define LOAD(src) \
 	VPSLLD $16, (src), Z16;   \
 	VPANDD (src), Z31, Z17;   \

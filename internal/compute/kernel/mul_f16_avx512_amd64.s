@@ -3,6 +3,9 @@
 #include "textflag.h"
 
 #define TILE 128
+#define AHEAD \
+	PREFETCHT1 8192(R8); \
+	PREFETCHT1 8256(R8)
 #define LOAD(src) \
 	VCVTPH2PS (src), Z16;   \
 	VCVTPH2PS 32(src), Z17; \

@@ -1,6 +1,7 @@
 // The body of mulF32AVX512, mulBF16AVX512 and mulF16AVX512, which include it after they have defined
 //	TILE       the bytes of 16 rows x 4 k
 //	LOAD(src)  Z16, Z17, Z18, Z19 = the weights of k = 0, 1, 2, 3 of the tile at src, as float32
+//	AHEAD      for four tokens: fetches the tile 8 KiB further on into the second-level cache (mul_w8c_avx512vnni_amd64.s), or nothing
 // and loaded
 //	DI out, SI w, DX panel, BX bytes from one k of the panel to the next, CX tiles, AX tokens to store.
 //
@@ -61,6 +62,7 @@ group:
 	JEQ    two
 
 four:
+	AHEAD
 	LOAD(R8)
 	CHAIN4(R9, Z16, Z0, Z1, Z2, Z3)
 	CHAIN4(R10, Z17, Z4, Z5, Z6, Z7)

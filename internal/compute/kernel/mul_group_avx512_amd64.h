@@ -3,7 +3,8 @@
 //	SETUP  sets Z30 and R13: bytes from a step's words to the row that its sums begin with; BX = 4*width
 //	TILES  loads 8 tiles as unsigned bytes to Z20-Z27 and moves SI beyond them
 //	PAIR   loads 2 tiles to Z20 and Z21 and moves SI beyond them
-//	AHEAD  fetches what the step 4 KiB further on has: for one token, bound by memory, this covers the next strip's beginning
+//	AHEAD, AHEADPAIR  fetch what TILES, or PAIR, will load 8 KiB further on, into the second-level cache, where more lines can be
+//	       under way than into the first; for one token, loads by themselves reach far enough
 //
 // A sum of unsigned weights begins with what makes it that of the signed ones (GroupPanel.Words). Activations are the signed
 // operand, broadcast by VPDPBUSD itself. Steps of 32 columns are the fast way: their 8 tiles stay in registers for all
@@ -141,7 +142,6 @@ have:
 
 width1:
 	SCALES(floats1, have1)
-	AHEAD
 	TILES
 	BEGIN(0, Z16)
 	VPXORD Z17, Z17, Z17
@@ -164,6 +164,7 @@ next1:
 
 width2:
 	SCALES(floats2, have2)
+	AHEAD
 	TILES
 	BEGIN(0, Z16)
 	BEGIN(4, Z17)
@@ -180,6 +181,7 @@ next2:
 
 width4:
 	SCALES(floats4, have4)
+	AHEAD
 	TILES
 	FOUR(0, 4, Z0, Z1, Z2, Z3)
 	TESTQ R11, R11
@@ -191,6 +193,7 @@ next4:
 
 width8:
 	SCALES(floats8, have8)
+	AHEAD
 	TILES
 	FOUR(0, 8, Z0, Z1, Z2, Z3)
 	FOUR(16, 8, Z4, Z5, Z6, Z7)
@@ -204,6 +207,7 @@ next8:
 
 width16:
 	SCALES(floats16, have16)
+	AHEAD
 	TILES
 	FOUR(0, 16, Z0, Z1, Z2, Z3)
 	FOUR(16, 16, Z4, Z5, Z6, Z7)
@@ -302,7 +306,7 @@ long8:
 	BEGIN(20, Z25)
 	BEGIN(24, Z26)
 	BEGIN(28, Z27)
-	LONG(BOTH8, tilesLong8)
+	LONG(AHEADPAIR; BOTH8, tilesLong8)
 	END(0, Z16, Z0)
 	END(4, Z17, Z1)
 	END(8, Z18, Z2)
@@ -369,7 +373,7 @@ long4:
 	BEGIN(4, Z17)
 	BEGIN(8, Z18)
 	BEGIN(12, Z19)
-	LONG(BOTH4, tilesLong4)
+	LONG(AHEADPAIR; BOTH4, tilesLong4)
 	END(0, Z16, Z0)
 	END(4, Z17, Z1)
 	END(8, Z18, Z2)
@@ -389,7 +393,7 @@ long2:
 	SCALES(floatsLong2, haveLong2)
 	BEGIN(0, Z16)
 	BEGIN(4, Z17)
-	LONG(BOTH2, tilesLong2)
+	LONG(AHEADPAIR; BOTH2, tilesLong2)
 	END(0, Z16, Z0)
 	END(4, Z17, Z1)
 	TESTQ R11, R11

@@ -48,6 +48,8 @@ group:
 	JEQ    four
 
 eight:
+	PREFETCHT1 8192(R8) // as in mul_w8c_avx512vnni_amd64.s
+	PREFETCHT1 8256(R8)
 	LOAD
 	TOKEN(0, Z0, 0, Z8, 8)
 	TOKEN(1, Z1, 1, Z9, 9)

@@ -25,14 +25,16 @@
 	ADDQ $256, SI
 
 #define AHEAD \
-	PREFETCHT0 (4096+0)(SI); \
-	PREFETCHT0 (4096+64)(SI); \
-	PREFETCHT0 (4096+128)(SI); \
-	PREFETCHT0 (4096+192)(SI)
+	PREFETCHT1 (8192+0)(SI); \
+	PREFETCHT1 (8192+64)(SI); \
+	PREFETCHT1 (8192+128)(SI); \
+	PREFETCHT1 (8192+192)(SI)
 
 #define PAIR \
 	NIBBLES(0, Z20, Z21); \
 	ADDQ $64, SI
+
+#define AHEADPAIR PREFETCHT1 8192(SI)
 
 // for s := range steps { for t := range tokens { for r := range 16 {
 //	for k := range 4*stepTiles { sum += w[k of s][r] * int32(int8(panel[k of s][t])) }

@@ -19,19 +19,23 @@
 	ADDQ   $512, SI
 
 #define AHEAD \
-	PREFETCHT0 (4096+0)(SI); \
-	PREFETCHT0 (4096+64)(SI); \
-	PREFETCHT0 (4096+128)(SI); \
-	PREFETCHT0 (4096+192)(SI); \
-	PREFETCHT0 (4096+256)(SI); \
-	PREFETCHT0 (4096+320)(SI); \
-	PREFETCHT0 (4096+384)(SI); \
-	PREFETCHT0 (4096+448)(SI)
+	PREFETCHT1 (8192+0)(SI); \
+	PREFETCHT1 (8192+64)(SI); \
+	PREFETCHT1 (8192+128)(SI); \
+	PREFETCHT1 (8192+192)(SI); \
+	PREFETCHT1 (8192+256)(SI); \
+	PREFETCHT1 (8192+320)(SI); \
+	PREFETCHT1 (8192+384)(SI); \
+	PREFETCHT1 (8192+448)(SI)
 
 #define PAIR \
 	VPXORD (SI), Z30, Z20;   \
 	VPXORD 64(SI), Z30, Z21; \
 	ADDQ   $128, SI
+
+#define AHEADPAIR \
+	PREFETCHT1 (8192)(SI); \
+	PREFETCHT1 (8192+64)(SI)
 
 // for s := range steps { for t := range tokens { for r := range 16 {
 //	for k := range 4*stepTiles { sum += w[k of s][r] * int32(int8(panel[k of s][t])) }

@@ -48,11 +48,24 @@ func (c *Crew) work(i int) {
 		}
 	}()
 	for {
-		lo := int(c.next.Add(int64(c.job.grain))) - c.job.grain
-		if lo >= c.job.n || c.job.fault.Load() != nil {
+		lo, hi := c.take()
+		if lo >= hi || c.job.fault.Load() != nil {
 			return
 		}
-		c.job.body(i, lo, min(lo+c.job.grain, c.job.n))
+		c.job.body(i, lo, hi)
+	}
+}
+
+// take returns the next part of the current loop, an empty one where none is left.
+func (c *Crew) take() (lo, hi int) {
+	j, shares := &c.job, 2*c.Workers()
+	for {
+		lo = int(c.next.Load())
+		size := max(1, min(j.most, (j.n-lo)/shares)/j.least) * j.least
+		hi = min(lo+size, j.n)
+		if lo >= hi || c.next.CompareAndSwap(int64(lo), int64(hi)) {
+			return lo, hi
+		}
 	}
 }
 

@@ -42,9 +42,9 @@ const (
 )
 
 type job struct {
-	n, grain int
-	body     Body
-	fault    atomic.Pointer[fault]
+	n, most, least int // elements; of a part
+	body           Body
+	fault          atomic.Pointer[fault]
 }
 
 type worker struct {
@@ -102,16 +102,22 @@ func (c *Crew) Close() {
 // A fault in mapped memory ends the loop early and is returned as a *FaultError; any other panic of body is passed on.
 // Loops of one part run on the caller alone. Several goroutines may call Run: their loops take turns.
 func (c *Crew) Run(n, grain int, body Body) error {
+	return c.RunTapered(n, grain, grain, body)
+}
+
+// RunTapered is Run with parts of most elements that get smaller towards the end: multiples of least, but for the last one. So
+// workers end together though parts are large.
+func (c *Crew) RunTapered(n, most, least int, body Body) error {
+	least = max(least, 1)
 	if n <= 0 {
 		return nil
 	}
-	grain = max(grain, 1)
 	c.run.Lock()
 	defer c.run.Unlock()
-	c.job.n, c.job.grain, c.job.body = n, grain, body
+	c.job.n, c.job.most, c.job.least, c.job.body = n, most, least, body
 	c.job.fault.Store(nil)
 	c.next.Store(0)
-	shared := n > grain && len(c.workers) > 0
+	shared := n > least && len(c.workers) > 0
 	if shared {
 		c.gate.Store(c.gate.Load()&^(gateLoop-1) + gateLoop | gateOpen)
 		for _, w := range c.workers {

@@ -40,6 +40,35 @@ func TestEveryElementOnce(t *testing.T) {
 	}
 }
 
+// Parts get smaller towards the end, are multiples of the least but for the last one, and have every element once.
+func TestTaperedParts(t *testing.T) {
+	c := New(2)
+	defer c.Close()
+	for _, least := range []int{0, 1, 8} {
+		for _, n := range []int{1, 7, 144, 1001} {
+			var mu sync.Mutex
+			parts := map[int]int{}
+			if err := c.RunTapered(n, 16, least, func(_, lo, hi int) {
+				mu.Lock()
+				defer mu.Unlock()
+				parts[lo] = hi
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for lo, last := 0, 16; lo < n; lo = parts[lo] {
+				size := parts[lo] - lo
+				if size < 1 || size > last || parts[lo] < n && size%max(1, least) != 0 {
+					t.Fatalf("n=%d least=%d: part of %d elements at %d after one of %d", n, least, size, lo, last)
+				}
+				last = size
+			}
+			if last := parts[(n-1)/max(1, least)*max(1, least)]; last != n {
+				t.Errorf("n=%d least=%d: the last part ends at %d and is not the smallest", n, least, last)
+			}
+		}
+	}
+}
+
 // Loops that begin while workers spin, are about to park, or are parked: none is lost, none is joined twice.
 func TestLoopsAfterEveryKindOfPause(t *testing.T) {
 	c := New(3)
