@@ -81,16 +81,17 @@ func (l *linear) packChannel(worker int, c *channel, p, i int) {
 	}
 }
 
-// channelStrip is what a worker knows of the strip of W8C at hand.
+// channelStrip is what a worker knows of the strips of W8C at hand.
 type channelStrip struct {
-	terms     kernel.RowTerms
-	bounds    kernel.StripBounds
-	haveTerms bool
+	room   []int32 // for terms
+	terms  []int32 // of the span at hand, nil: not made yet
+	bounds kernel.StripBounds
 }
 
 func newChannelStrips(scratch *arena, workers, maxRows, cols int) []channelStrip {
 	s := make([]channelStrip, workers)
 	for i := range s {
+		s[i].room = make([]int32, mulGrain*quant.StripRows)
 		if kernel.UsesBounds(maxRows) {
 			s[i].bounds.Blocks = sliceOf[kernel.StripBlock](scratch, cols/16)
 		}
@@ -103,7 +104,7 @@ func (l *linear) bounded(cols int) bool { return kernel.UsesBounds(l.n) && cols%
 
 // beginChannel readies the worker for strip s of w.
 func (l *linear) beginChannel(worker int, w *quant.Matrix, s int) {
-	l.channelStrips[worker].haveTerms = false
+	l.channelStrips[worker].terms = nil
 	if l.bounded(w.Cols) {
 		l.channelStrips[worker].bounds.Set(w.Strip(s))
 	}
@@ -112,11 +113,11 @@ func (l *linear) beginChannel(worker int, w *quant.Matrix, s int) {
 // aheadParts is in how many parts the next strip is fetched meanwhile, by the number of panels, which each fetch one.
 var aheadParts = [...]int{0, 1, 2, 2, 4}
 
-// mulChannel multiplies strip s of w, for which the worker is ready, with panel p.
-func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matrix, s, p int) {
+// mulChannel multiplies the n strips of w from s on, for which the worker is ready, with panel p. n is 1 where bounds are used.
+func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matrix, s, n, p int) {
 	c, row, first := l.channel(w), s*quant.StripRows, p*kernel.MaxPanel
 	tokens, width := l.size(p)
-	strip, scale := w.Strip(s), w.Scale[row:row+quant.StripRows]
+	strip, scale := w.Span(s, n), w.Scale[row:row+n*quant.StripRows]
 	panel, scales := l.channelPanel(c, p, width), c.scales[first:first+tokens]
 	known := &l.channelStrips[worker]
 	if l.bounded(w.Cols) && width == kernel.MaxPanel && known.bounds.Suit(&c.bounds[p]) {
@@ -126,17 +127,18 @@ func (l *linear) mulChannel(worker int, out []float32, stride int, w *quant.Matr
 		}
 		kernel.MulW8CBounded(out, stride, strip, scale, &known.bounds, panel, &c.bounds[p], scales, ahead)
 	} else {
-		if !known.haveTerms {
-			known.terms.Set(strip, w.RowSum[row:row+quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))
-			known.haveTerms = true
+		if known.terms == nil {
+			known.terms = kernel.RowTerms(known.room, strip, w.RowSum[row:row+n*quant.StripRows], kernel.PanelWidth(min(l.n, kernel.MaxPanel)))
 		}
-		kernel.MulW8C(out, stride, strip, scale, &known.terms, panel, width, scales)
+		kernel.MulW8C(out, stride, strip, scale, known.terms, panel, width, scales)
 	}
 	if w.Outliers == 0 {
 		return
 	}
-	for i := range tokens {
-		t := first + i
-		kernel.AddOutliers(out[i*stride:], strip, scale, c.outliers[t*l.maxCols:][:c.counts[t]])
+	for j := range n {
+		for i := range tokens {
+			t, r := first+i, j*quant.StripRows
+			kernel.AddOutliers(out[i*stride+r:], w.Strip(s+j), scale[r:r+quant.StripRows], c.outliers[t*l.maxCols:][:c.counts[t]])
+		}
 	}
 }

@@ -73,18 +73,18 @@ func (l *linear) packGroup(g *grouped, p, i int) {
 	}
 }
 
-// mulGroup multiplies strip s of w with panel p. nibbles, if any, are those of the strip, a byte each.
-func (l *linear) mulGroup(out []float32, stride int, w *quant.Matrix, s int, nibbles []byte, p int) {
+// mulGroup multiplies the n strips of w from s on with panel p. nibbles, if any, are those of the only strip, a byte each.
+func (l *linear) mulGroup(out []float32, stride int, w *quant.Matrix, s, n int, nibbles []byte, p int) {
 	panel := l.groupPanel(l.group(w), p)
-	strip := kernel.GroupStrip{Weights: w.Strip(s), Halves: w.Grouping.HalfScales, Size: w.Grouping.Size}
-	strip.Scales, strip.Mins = w.StripScales(s)
+	strips := kernel.GroupStrips{N: n, Weights: w.Span(s, n), Halves: w.Grouping.HalfScales, Size: w.Grouping.Size}
+	strips.Scales, strips.Mins = w.SpanScales(s, n)
 	switch {
 	case nibbles != nil && panel.Width >= 4:
-		strip.Weights = nibbles
-		kernel.MulW4GBytes(out, stride, strip, &panel)
+		strips.Weights = nibbles
+		kernel.MulW4GBytes(out, stride, strips, &panel)
 	case w.Layout == quant.W4G:
-		kernel.MulW4G(out, stride, strip, &panel)
+		kernel.MulW4G(out, stride, strips, &panel)
 	default:
-		kernel.MulW8G(out, stride, strip, &panel)
+		kernel.MulW8G(out, stride, strips, &panel)
 	}
 }

@@ -175,22 +175,47 @@ func (l *linear) pack(worker, lo, hi int) {
 // mul multiplies strips [lo, hi), counted through all products, with all panels.
 func (l *linear) mul(worker, lo, hi int) {
 	panels := (l.n + kernel.MaxPanel - 1) / kernel.MaxPanel
-	for ; lo < hi; lo += l.together {
+	for lo < hi {
 		end := min(hi, lo+l.together)
-		if l.together == 1 {
-			l.mulStrip(worker, lo, 0, panels)
-		} else {
+		switch i, s := l.find(lo); {
+		case panels == 1:
+			end = min(hi, lo+l.product[i].w.Strips()-s)
+			l.mulSpan(worker, i, s, end-lo)
+		case l.together == 1:
+			l.mulStrip(worker, i, s, 0, panels)
+		default:
 			for panel := range panels {
-				for s := lo; s < end; s++ {
-					l.mulStrip(worker, s, panel, panel+1)
+				for at := lo; at < end; at++ {
+					i, s := l.find(at)
+					l.mulStrip(worker, i, s, panel, panel+1)
 				}
 			}
 		}
 		if l.adapt.any {
-			for s := lo; s < end; s++ {
-				i, strip := l.find(s)
-				l.adapt.add(l, worker, i, strip)
+			for at := lo; at < end; at++ {
+				i, s := l.find(at)
+				l.adapt.add(l, worker, i, s)
 			}
+		}
+		lo = end
+	}
+}
+
+// mulSpan multiplies the n strips of product i from s on with the only panel: in one call where that can be, since a strip takes
+// 2 µs then, and memory rests between calls.
+func (l *linear) mulSpan(worker, i, s, n int) {
+	p := &l.product[i]
+	out := p.out.data[s*quant.StripRows:]
+	switch w := p.w; {
+	case w.Layout.Grouped() && !l.exact:
+		l.mulGroup(out, p.out.stride, w, s, n, nil, 0)
+	case w.Layout == quant.W8C && !l.exact && !l.bounded(w.Cols):
+		l.channelStrips[worker].terms = nil
+		l.mulChannel(worker, out, p.out.stride, w, s, n, 0)
+	default:
+		for ; n > 0; n-- {
+			l.mulStrip(worker, i, s, 0, 1)
+			s++
 		}
 	}
 }
@@ -204,10 +229,9 @@ func (l *linear) find(s int) (i, strip int) {
 	return i, s
 }
 
-// mulStrip multiplies strip s, counted through all products, with panels [begin, end).
-func (l *linear) mulStrip(worker, s, begin, end int) {
-	i, s := l.find(s)
-	p := l.product[i]
+// mulStrip multiplies strip s of product i with panels [begin, end).
+func (l *linear) mulStrip(worker, i, s, begin, end int) {
+	p := &l.product[i]
 	w, strip := p.w, p.w.Strip(s)
 	row := s * quant.StripRows
 	f := l.strip[worker*quant.StripRows*l.maxCols:][:quant.StripRows*quant.PaddedCols(w.Cols)]
@@ -231,9 +255,9 @@ func (l *linear) mulStrip(worker, s, begin, end int) {
 		out := p.out.data[panel*kernel.MaxPanel*p.out.stride+row:]
 		switch {
 		case w.Layout.Grouped() && !l.exact:
-			l.mulGroup(out, p.out.stride, w, s, nibbles, panel)
+			l.mulGroup(out, p.out.stride, w, s, 1, nibbles, panel)
 		case w.Layout == quant.W8C && !l.exact:
-			l.mulChannel(worker, out, p.out.stride, w, s, panel)
+			l.mulChannel(worker, out, p.out.stride, w, s, 1, panel)
 		case w.Layout == quant.BF16 && l.rounded:
 			kernel.MulBF16Rounded(out, p.out.stride, strip, l.roundedPanel(panel, width), width, tokens)
 		case w.Layout == quant.BF16:

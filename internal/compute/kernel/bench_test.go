@@ -19,15 +19,15 @@ type product struct {
 func products(k, tokens int) []product {
 	panel, as := make([]uint8, PanelSize(k, tokens)), make([]float32, tokens)
 	x, out := make([]float32, PanelSize(k, tokens)), make([]float32, 16*tokens)
-	ws, sum := make([]float32, 16), new(RowTerms)
+	ws, sum := make([]float32, 16), make([]int32, 16)
 	blocks, tokenwise := groupPanel(k, tokens, 32), groupPanel(k, tokens, 128)
 	halves, mins, floats := make([]byte, k), make([]byte, k), make([]byte, k/2)
 	return []product{
 		{"W8C", 16 * k, func(w []byte) { MulW8C(out, 16, w, ws, sum, panel, tokens, as) }},
-		{"W8G", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrip{w, halves, nil, true, 32}, blocks) }},
-		{"W8G-g128-token", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrip{w, floats, nil, false, 128}, tokenwise) }},
-		{"W4G", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrip{w, halves, nil, true, 32}, blocks) }},
-		{"W4G-min", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrip{w, halves, mins, true, 32}, blocks) }},
+		{"W8G", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrips{1, w, halves, nil, true, 32}, blocks) }},
+		{"W8G-g128-token", 16 * k, func(w []byte) { MulW8G(out, 16, GroupStrips{1, w, floats, nil, false, 128}, tokenwise) }},
+		{"W4G", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrips{1, w, halves, nil, true, 32}, blocks) }},
+		{"W4G-min", 8 * k, func(w []byte) { MulW4G(out, 16, GroupStrips{1, w, halves, mins, true, 32}, blocks) }},
 		{"F32", 64 * k, func(w []byte) { MulF32(out, 16, w, x, tokens, tokens) }},
 		{"BF16", 32 * k, func(w []byte) { MulBF16(out, 16, w, x, tokens, tokens) }},
 		{"BF16-rounded", 32 * k, func(w []byte) { MulBF16Rounded(out, 16, w, x, tokens, tokens) }},
@@ -87,7 +87,7 @@ func BenchmarkBounded(b *testing.B) {
 		return x
 	}
 	out, one := make([]float32, 256), slices.Repeat([]float32{1}, 16)
-	var terms RowTerms
+	var terms [16]int32
 	for _, set := range available() {
 		if set.bounded == nil {
 			continue

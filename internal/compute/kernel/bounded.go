@@ -88,7 +88,7 @@ func (b *StripBounds) Suit(p *PanelBounds) bool {
 // of the strip that comes next, a half or a quarter. Read when it is wanted, a strip would have the whole product wait for memory.
 func MulW8CBounded(out []float32, stride int, w []byte, wScale []float32, strip *StripBounds, panel []uint8, bounds *PanelBounds, aScale []float32, ahead []byte) {
 	n, tokens := strip.n, len(aScale)
-	if n == 0 || bounds.n != n || len(w) != n*boundedK*16 || len(panel) != n*boundedK*MaxPanel || len(wScale) < 16 || !fits(out, stride, MaxPanel, tokens) || len(ahead)%(64*n) != 0 {
+	if n == 0 || bounds.n != n || len(w) != n*boundedK*16 || len(panel) != n*boundedK*MaxPanel || len(wScale) < 16 || !fits(out, stride, 16, MaxPanel, tokens) || len(ahead)%(64*n) != 0 {
 		panic(fmt.Sprintf("kernel.MulW8CBounded: len(out)=%d, stride=%d, len(w)=%d, len(panel)=%d, blocks %d and %d, tokens=%d, len(ahead)=%d", len(out), stride, len(w), len(panel), n, bounds.n, tokens, len(ahead)))
 	}
 	lines := 1

@@ -120,7 +120,7 @@ func (e emulation) mulW8C() {
 			for i := range biased {
 				biased[i] += e.set.bias
 			}
-			var terms RowTerms
+			var terms [16]int32
 			copy(terms[:], sum)
 			if e.set == &avx2 {
 				for i, q := range w {

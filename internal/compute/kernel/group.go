@@ -102,16 +102,17 @@ func usable(scale float32) bool {
 	return scale != 0 && !math.IsInf(float64(scale), 0) && scale == scale
 }
 
-// GroupStrip is one strip of W8G or W4G weights.
-type GroupStrip struct {
+// GroupStrips are strips of W8G or W4G weights, 16 rows each, that lie one after the other.
+type GroupStrips struct {
+	N       int // strips
 	Weights []byte
-	Scales  []byte // [groups][16 rows], 4-byte aligned
+	Scales  []byte // of each strip [groups][16 rows], 4-byte aligned
 	Mins    []byte // as Scales, or nil
 	Halves  bool   // scales and minima are half precision, else float32
 	Size    int    // columns in a group: a multiple of the panel's Step
 }
 
-// MulW8G multiplies one W8G strip with the tokens of a panel. For each step i in ascending order, with d and m the scale and
+// MulW8G multiplies W8G strips with the tokens of a panel. For each step i in ascending order, with d and m the scale and
 // the minimum of its group, s its activations' scale and both sums exact integers,
 //
 //	acc = fma(sum of w*a, d*s, acc)
@@ -119,26 +120,36 @@ type GroupStrip struct {
 //	out[t*stride+r] = acc * Scales[t]
 //
 // The products d*s and sum*s are rounded to float32.
-func MulW8G(out []float32, stride int, w GroupStrip, p *GroupPanel) {
+func MulW8G(out []float32, stride int, w GroupStrips, p *GroupPanel) {
 	mulGrouped("MulW8G", active.mulW8G, 16, out, stride, w, p)
 }
 
 // MulW4G is MulW8G for 4-bit weights; q-8 stands for w where there are no minima, q where there are.
-func MulW4G(out []float32, stride int, w GroupStrip, p *GroupPanel) {
+func MulW4G(out []float32, stride int, w GroupStrips, p *GroupPanel) {
 	mulGrouped("MulW4G", active.mulW4G, 8, out, stride, w, p)
 }
 
-func mulGrouped(name string, mul mulGroups, bytesPerCol int, out []float32, stride int, w GroupStrip, p *GroupPanel) {
-	k, size, halves := len(w.Weights)/bytesPerCol, 4, 0
+func mulGrouped(name string, mul mulGroups, bytesPerCol int, out []float32, stride int, w GroupStrips, p *GroupPanel) {
+	k, size, halves, tokens := 0, 4, 0, len(p.Scales)
 	if w.Halves {
 		size, halves = 2, 1
 	}
-	p.check(name, k, len(p.Scales)-1)
-	if len(w.Weights)%bytesPerCol != 0 || k > 1<<16 || w.Size < p.Step || w.Size%p.Step != 0 || k%w.Size != 0 || p.Step < 128/bytesPerCol ||
-		len(w.Scales) != k/w.Size*16*size || w.Mins != nil && len(w.Mins) != len(w.Scales) || !fits(out, stride, p.Width, len(p.Scales)) {
-		panic(fmt.Sprintf("kernel.%s: len(out)=%d, stride=%d, len(w)=%d, len(scales)=%d, len(mins)=%d, group=%d, step=%d, width=%d, tokens=%d",
-			name, len(out), stride, len(w.Weights), len(w.Scales), len(w.Mins), w.Size, p.Step, p.Width, len(p.Scales)))
+	if w.N > 0 {
+		k = len(w.Weights) / (w.N * bytesPerCol)
 	}
-	mul(&out[0], stride, &w.Weights[0], &w.Scales[0], unsafe.SliceData(w.Mins), halves, &p.Values[0], &p.Words[0], p.Width,
-		k/p.Step, p.Step/4, w.Size/p.Step, &p.Scales[0], len(p.Scales))
+	p.check(name, k, tokens-1)
+	if len(w.Weights) != w.N*k*bytesPerCol || k > 1<<16 || w.Size < p.Step || w.Size%p.Step != 0 || k%w.Size != 0 || p.Step < 128/bytesPerCol ||
+		len(w.Scales) != w.N*(k/w.Size*16*size) || w.Mins != nil && len(w.Mins) != len(w.Scales) || !fits(out, stride, 16*w.N, p.Width, tokens) {
+		panic(fmt.Sprintf("kernel.%s: len(out)=%d, stride=%d, strips=%d, len(w)=%d, len(scales)=%d, len(mins)=%d, group=%d, step=%d, width=%d, tokens=%d",
+			name, len(out), stride, w.N, len(w.Weights), len(w.Scales), len(w.Mins), w.Size, p.Step, p.Width, tokens))
+	}
+	strip, scales, steps, groupSteps := k*bytesPerCol, len(w.Scales)/w.N, k/p.Step, w.Size/p.Step
+	mins := unsafe.SliceData(w.Mins)
+	for s := range w.N {
+		if mins != nil {
+			mins = &w.Mins[s*scales]
+		}
+		mul(&out[16*s], stride, &w.Weights[s*strip], &w.Scales[s*scales], mins, halves, &p.Values[0], &p.Words[0], p.Width,
+			steps, p.Step/4, groupSteps, &p.Scales[0], tokens)
+	}
 }

@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// table is one complete set of kernels; every field but bounded is set, so callers never test for nil. KERNELS.md lists the files.
+// table is one complete set of kernels; every field is set that does not say otherwise, so callers never test for nil. KERNELS.md lists the files.
 type table struct {
 	name    string // shown by `systemgemma doctor`
 	untried bool   // no real CPU has run it yet: emulation only, shown too
 	bias    uint8  // added to the int8 activations of a panel: 128 where the product wants unsigned ones
 
-	// What mulW8C wants to know of each row of a strip as its wSum, see RowTerms.
+	// What mulW8C wants to know of each row of a strip as its wSum, see RowTerms; nil where it is the sum of the weights, or nothing.
 	rowTerms func(terms *int32, w *byte, k4 int, rowSum *int32)
 
 	// Products of one strip (16 rows) with the first tokens columns of a panel; see MulW8C and MulF32.

@@ -28,7 +28,7 @@ var avx2 = table{
 var avxvnni = table{
 	name: "avxvnni", untried: true, bias: 128, rounded: "fused multiply-adds, 256 bits", packRounded: packRounded, mulRounded: mulRoundedAVX2,
 
-	rowTerms: rowSums, mulW8C: mulW8CAVXVNNI, mulW8G: mulW8GAVXVNNI, mulW4G: mulW4GAVXVNNI, expandW4L: expandW4LAVX2, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
+	mulW8C: mulW8CAVXVNNI, mulW8G: mulW8GAVXVNNI, mulW4G: mulW4GAVXVNNI, expandW4L: expandW4LAVX2, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX2, mulBF16: mulBF16AVX2, mulF16: mulF16AVX2,
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
@@ -39,7 +39,7 @@ var avxvnni = table{
 var avx512vnni = table{
 	name: "avx512vnni", bias: 128, rounded: "fused multiply-adds, 512 bits", packRounded: packRounded, mulRounded: mulRoundedAVX512,
 
-	rowTerms: rowSums, mulW8C: mulW8CAVX512VNNI, mulW8G: mulW8GAVX512VNNI, mulW4G: mulW4GAVX512VNNI, expandW4L: expandW4LAVX512, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX512, mulBF16: mulBF16AVX512, mulF16: mulF16AVX512,
+	mulW8C: mulW8CAVX512VNNI, mulW8G: mulW8GAVX512VNNI, mulW4G: mulW4GAVX512VNNI, expandW4L: expandW4LAVX512, quantizeBlocks: quantizeBlocksAVX2, quantizeSigned: quantizeAVX2, mulF32: mulF32AVX512, mulBF16: mulBF16AVX512, mulF16: mulF16AVX512,
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX512, geluMul: geluMulAVX512,

@@ -28,7 +28,7 @@ func assembled() []*table {
 var neon = table{
 	name: "neon", untried: true, rounded: "fused multiply-adds, 128 bits", packRounded: packRounded, mulRounded: mulRoundedNeon,
 
-	rowTerms: rowSums, mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, expandW4L: expandW4LNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
+	mulW8C: mulW8CNeon, mulW8G: mulW8GNeon, mulW4G: mulW4GNeon, expandW4L: expandW4LNeon, quantizeSigned: quantizeNeon, quantizeBlocks: quantizeBlocksNeon, mulF32: mulF32Neon, mulBF16: mulBF16Neon, mulF16: mulF16Neon,
 	hadamard: hadamardRef, addOutliers: addOutliersRef, // plain Go is near enough: a share of some percent
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,

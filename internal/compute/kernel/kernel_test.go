@@ -114,7 +114,9 @@ func TestMulW8CEqualsReference(t *testing.T) {
 			}
 			out := make([]float32, (tokens-1)*stride+16)
 			terms := sum
-			s.rowTerms(&terms[0], &copyOf(w)[0], k4, &sum[0])
+			if s.rowTerms != nil {
+				s.rowTerms(&terms[0], &copyOf(w)[0], k4, &sum[0])
+			}
 			s.mulW8C(&out[0], stride, &copyOf(w)[0], &ws[0], &terms[0], &copyOf(panel)[0], width, k4, &as[0], tokens)
 			return out
 		}
@@ -254,7 +256,7 @@ func TestNonFiniteStaysVisible(t *testing.T) {
 				scale[i] = 1
 			}
 			s := Quantize(panel, 1, 0, x)
-			MulW8C(out, 16, w, scale, &RowTerms{32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32}, panel, 1, []float32{s})
+			MulW8C(out, 16, w, scale, slices.Repeat([]int32{32}, 16), panel, 1, []float32{s})
 			if out[0] == out[0] {
 				t.Errorf("%s: W8C product with %v = %v, want NaN", set.name, bad, out[0])
 			}
@@ -284,7 +286,7 @@ func TestPanelWidthHoldsItsTokens(t *testing.T) {
 func TestWrongLengthsPanic(t *testing.T) {
 	f := make([]float32, 32)
 	for name, call := range map[string]func(){
-		"MulW8C":  func() { MulW8C(f, 16, make([]byte, 65), f, new(RowTerms), make([]byte, 64), 1, f[:1]) },
+		"MulW8C":  func() { MulW8C(f, 16, make([]byte, 65), f[:16], make([]int32, 16), make([]byte, 64), 1, f[:1]) },
 		"MulF32":  func() { MulF32(f[:15], 16, make([]byte, 256), f, 1, 1) },
 		"tokens":  func() { MulF32(f, 16, make([]byte, 256), f, 1, 2) },
 		"RMSNorm": func() { RMSNorm(f[:15], f[:15], f[:15], 15, 1) },
@@ -307,7 +309,7 @@ func BenchmarkProduct(b *testing.B) {
 	for _, tokens := range []int{1, 16} {
 		panel, as := make([]uint8, PanelSize(k, tokens)), make([]float32, tokens)
 		x, out := make([]float32, PanelSize(k, tokens)), make([]float32, 16*tokens)
-		ws, sum := make([]float32, 16), new(RowTerms)
+		ws, sum := make([]float32, 16), make([]int32, 16)
 		for name, c := range map[string]struct {
 			bytes int
 			run   func(w []byte)

@@ -30,7 +30,7 @@ func ExpandW4G(dst, w []byte) {
 }
 
 // MulW4GBytes is MulW4G, the same bits, with a strip that ExpandW4G has made and a panel of width 4 or more.
-func MulW4GBytes(out []float32, stride int, w GroupStrip, p *GroupPanel) {
+func MulW4GBytes(out []float32, stride int, w GroupStrips, p *GroupPanel) {
 	if p.Step != nibbleStep || p.Width < 4 {
 		panic(fmt.Sprintf("kernel.MulW4GBytes: step=%d, width=%d", p.Step, p.Width))
 	}

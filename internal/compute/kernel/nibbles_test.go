@@ -90,7 +90,7 @@ func TestNibblesAsBytesRefuse(t *testing.T) {
 		return &GroupPanel{Values: make([]uint8, 32*width), Words: make([]uint32, GroupWords(32, step, width)), Scales: make([]float32, 1), Width: width, Step: step}
 	}
 	mul := func(scales []byte, p *GroupPanel) {
-		MulW4GBytes(make([]float32, 64), 16, GroupStrip{Weights: strip, Scales: scales, Size: 32}, p)
+		MulW4GBytes(make([]float32, 64), 16, GroupStrips{N: 1, Weights: strip, Scales: scales, Size: 32}, p)
 	}
 	mul(scales, panel(32, 4))
 	for name, call := range map[string]func(){

@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 	"math"
-	"unsafe"
 )
 
 // MaxPanel is the largest number of tokens that one product takes.
@@ -59,41 +58,39 @@ func Pack(panel []float32, width, col int, x []float32) {
 	}
 }
 
-// RowTerms are what MulW8C wants to know of each row of a strip: the sum of its weights, or on some CPUs something else that
-// takes a walk through the strip, and so is made once for all panels.
-type RowTerms [16]int32
-
-// Set makes the terms of the strip w, rowSum[r] the sum of row r's weights, for products with panels of that many columns or
-// fewer.
-func (t *RowTerms) Set(w []byte, rowSum []int32, width int) {
-	if len(w) == 0 || len(w)%64 != 0 || len(rowSum) < 16 {
-		panic(fmt.Sprintf("kernel.RowTerms: len(w)=%d, len(rowSum)=%d", len(w), len(rowSum)))
+// RowTerms returns what MulW8C wants to know of each row of the strips w, for products with panels of that many columns or fewer:
+// rowSum, the sums of its weights, or on some CPUs something else that takes a walk through the strips, and so is made once for
+// all panels, in room, which is as long as rowSum.
+func RowTerms(room []int32, w []byte, rowSum []int32, width int) []int32 {
+	if active.rowTerms == nil || width <= 2 { // the products of one or two tokens, where the walk would cost, do without
+		return rowSum
 	}
-	if width > 2 { // the products of one or two tokens, where the walk would cost, do without
-		active.rowTerms(&t[0], &w[0], len(w)/64, &rowSum[0])
-		return
+	n := len(rowSum) / 16
+	if n == 0 || len(rowSum)%16 != 0 || len(w) == 0 || len(w)%(64*n) != 0 || len(room) < len(rowSum) {
+		panic(fmt.Sprintf("kernel.RowTerms: len(room)=%d, len(w)=%d, len(rowSum)=%d", len(room), len(w), len(rowSum)))
 	}
-	copy(t[:], rowSum)
+	for s, strip := 0, len(w)/n; s < n; s++ {
+		active.rowTerms(&room[16*s], &w[s*strip], strip/64, &rowSum[16*s])
+	}
+	return room[:len(rowSum)]
 }
 
-// rowSums is rowTerms of the sets that want the sums, or nothing.
-func rowSums(terms *int32, _ *byte, _ int, rowSum *int32) {
-	copy(unsafe.Slice(terms, 16), unsafe.Slice(rowSum, 16))
-}
-
-// MulW8C multiplies one W8C strip with the quantised tokens of a panel:
+// MulW8C multiplies W8C strips that lie one after the other, 16 rows each, with the quantised tokens of a panel:
 //
-//	out[t*stride+r] = (float32(sum over k of w[r][k]*a[t][k]) * aScale[t]) * wScale[r]     r = 0..15, t < len(aScale)
+//	out[t*stride+r] = (float32(sum over k of w[r][k]*a[t][k]) * aScale[t]) * wScale[r]     r < len(wScale), t < len(aScale)
 //
-// w is [k/4][16][4] int8, the panel as Quantize fills it, terms are the strip's. The integer sum is exact:
-// len(w) <= 2^20, that is k <= 2^16, keeps it within int32.
-func MulW8C(out []float32, stride int, w []byte, wScale []float32, terms *RowTerms, panel []uint8, width int, aScale []float32) {
-	k4, tokens := len(w)/64, len(aScale)
-	if k4 == 0 || len(w)%64 != 0 || len(w) > 1<<20 || len(wScale) < 16 || len(panel) < 4*width*k4 ||
-		!fits(out, stride, width, tokens) {
-		panic(fmt.Sprintf("kernel.MulW8C: len(out)=%d, stride=%d, len(w)=%d, len(panel)=%d, width=%d, tokens=%d", len(out), stride, len(w), len(panel), width, tokens))
+// A strip of w is [k/4][16][4] int8, the panel as Quantize fills it, terms are the strips' RowTerms. The integer sum is exact:
+// k <= 2^16 keeps it within int32.
+func MulW8C(out []float32, stride int, w []byte, wScale []float32, terms []int32, panel []uint8, width int, aScale []float32) {
+	n, tokens := len(wScale)/16, len(aScale)
+	if n == 0 || len(wScale)%16 != 0 || len(terms) != len(wScale) || len(w) == 0 || len(w)%(64*n) != 0 || len(w) > n<<20 ||
+		len(panel) < width*(len(w)/(16*n)) || !fits(out, stride, 16*n, width, tokens) {
+		panic(fmt.Sprintf("kernel.MulW8C: len(out)=%d, stride=%d, len(w)=%d, len(wScale)=%d, len(terms)=%d, len(panel)=%d, width=%d, tokens=%d",
+			len(out), stride, len(w), len(wScale), len(terms), len(panel), width, tokens))
 	}
-	active.mulW8C(&out[0], stride, &w[0], &wScale[0], &terms[0], &panel[0], width, k4, &aScale[0], tokens)
+	for s, strip := 0, len(w)/n; s < n; s++ {
+		active.mulW8C(&out[16*s], stride, &w[s*strip], &wScale[16*s], &terms[16*s], &panel[0], width, strip/64, &aScale[0], tokens)
+	}
 }
 
 // MulF32 multiplies one strip of float32 weights, shape [k][16], with the first tokens columns of a panel as Pack fills it:
@@ -115,13 +112,13 @@ func MulF16(out []float32, stride int, w []byte, panel []float32, width, tokens 
 
 func mulFloat(name string, mul func(*float32, int, *byte, *float32, int, int, int), tile int, out []float32, stride int, w []byte, panel []float32, width, tokens int) {
 	k4 := len(w) / tile
-	if k4 == 0 || len(w)%tile != 0 || len(panel) < 4*width*k4 || !fits(out, stride, width, tokens) {
+	if k4 == 0 || len(w)%tile != 0 || len(panel) < 4*width*k4 || !fits(out, stride, 16, width, tokens) {
 		panic(fmt.Sprintf("kernel.%s: len(out)=%d, stride=%d, len(w)=%d, len(panel)=%d, width=%d, tokens=%d", name, len(out), stride, len(w), len(panel), width, tokens))
 	}
 	mul(&out[0], stride, &w[0], &panel[0], width, k4, tokens)
 }
 
-// fits says whether tokens rows of 16 results fit into out, and tokens into a panel of that width.
-func fits(out []float32, stride, width, tokens int) bool {
-	return tokens > 0 && tokens <= width && width <= MaxPanel && width&(width-1) == 0 && stride >= 16 && len(out) >= (tokens-1)*stride+16
+// fits says whether the results of tokens tokens, that many rows each, fit into out, and tokens into a panel of that width.
+func fits(out []float32, stride, rows, width, tokens int) bool {
+	return tokens > 0 && tokens <= width && width <= MaxPanel && width&(width-1) == 0 && stride >= rows && len(out) >= (tokens-1)*stride+rows
 }

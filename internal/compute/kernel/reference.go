@@ -11,7 +11,7 @@ import (
 var reference = table{
 	name: "reference",
 
-	rowTerms: rowSums, mulW8C: mulW8CRef, mulF32: mulF32Ref, mulBF16: mulBF16Ref, mulF16: mulF16Ref,
+	mulW8C: mulW8CRef, mulF32: mulF32Ref, mulBF16: mulBF16Ref, mulF16: mulF16Ref,
 	rounded: "Go", packRounded: packRounded, mulRounded: mulRoundedRef,
 	mulW8G: mulW8GRef, mulW4G: mulW4GRef, expandW4L: expandW4LRef, quantizeSigned: quantizeRef, quantizeBlocks: quantizeBlocksRef,
 	hadamard: hadamardRef, addOutliers: addOutliersRef,

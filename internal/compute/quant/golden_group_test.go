@@ -78,7 +78,7 @@ func TestGoldenGroups(t *testing.T) {
 						t.Errorf("scale of input %d = %g, want %g", i, panel.Scales[i], inScale[i])
 					}
 				}
-				strip := kernel.GroupStrip{Weights: m.Strip(0), Size: size}
+				strip := kernel.GroupStrips{N: 1, Weights: m.Strip(0), Size: size}
 				strip.Scales, strip.Mins = m.StripScales(0)
 				out, want, sums := make([]float32, 16*tokens), floats(p+"output"), tensor(p+"sums_int32").Data
 				if layout == quant.W8G {

@@ -207,9 +207,9 @@ func TestGoldenLLMInt8(t *testing.T) {
 				t.Errorf("%s: absmax of input %d = %v, want %v", name, i, scale*127, want)
 			}
 			sums, unrounded := make([]float32, PaddedRows(rows)), make([]float32, PaddedRows(rows))
+			kernel.MulW8C(sums, len(sums), m.Data, ones, m.RowSum, panel, 1, []float32{1})
 			for s := range m.Strips() {
 				at := 16 * s
-				kernel.MulW8C(sums[at:], 16, m.Strip(s), ones, (*kernel.RowTerms)(m.RowSum[at:at+16]), panel, 1, []float32{1})
 				kernel.AddOutliers(unrounded[at:], m.Strip(s), m.Scale[at:at+16], list)
 			}
 			for r := range rows {
@@ -268,7 +268,7 @@ func TestGoldenHadamard(t *testing.T) {
 		for i := range tokens {
 			panel := make([]uint8, kernel.PanelSize(cols, 1))
 			scale := kernel.Quantize(panel, 1, 0, c.input[i*cols:(i+1)*cols])
-			kernel.MulW8C(got[i*rows:], 16, m.Strip(0), m.Scale, (*kernel.RowTerms)(m.RowSum), panel, 1, []float32{scale})
+			kernel.MulW8C(got[i*rows:], 16, m.Strip(0), m.Scale, m.RowSum, panel, 1, []float32{scale})
 		}
 		f.near("rotate.w8a8_"+name+"_output", got, f.floats("rotate.w8a8_"+name+"_output"), 1e-5)
 		cases += len(got)

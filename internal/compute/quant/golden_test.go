@@ -68,7 +68,7 @@ func TestGoldenW8A8(t *testing.T) {
 			out := make([]float32, quant.PaddedRows(n))
 			for strip := range w.Strips() {
 				r := 16 * strip
-				kernel.MulW8C(out[r:], 16, w.Strip(strip), w.Scale[r:r+16], (*kernel.RowTerms)(w.RowSum[r:r+16]), panel, 1, []float32{s})
+				kernel.MulW8C(out[r:], 16, w.Strip(strip), w.Scale[r:r+16], w.RowSum[r:r+16], panel, 1, []float32{s})
 			}
 			for r := range n {
 				if out[r] != want[i*n+r] {

@@ -81,11 +81,14 @@ func (g Grouping) Validate(l Layout, cols int) error {
 }
 
 // StripScales returns the scales of strip s and its minima, nil if there are none: [groups][16], half or float32.
-func (m *Matrix) StripScales(s int) (scales, mins []byte) {
-	n := len(m.Scales) / m.Strips()
-	scales = m.Scales[s*n : (s+1)*n : (s+1)*n]
+func (m *Matrix) StripScales(s int) (scales, mins []byte) { return m.SpanScales(s, 1) }
+
+// SpanScales is StripScales of the n strips from s on.
+func (m *Matrix) SpanScales(s, n int) (scales, mins []byte) {
+	size := len(m.Scales) / m.Strips()
+	scales = m.Scales[s*size : (s+n)*size : (s+n)*size]
 	if m.Mins != nil {
-		mins = m.Mins[s*n : (s+1)*n : (s+1)*n]
+		mins = m.Mins[s*size : (s+n)*size : (s+n)*size]
 	}
 	return scales, mins
 }

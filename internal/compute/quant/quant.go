@@ -130,9 +130,12 @@ func rowsOf[T any](x []T, all, lo, hi int) []T {
 }
 
 // Strip returns the bytes of strip s.
-func (m *Matrix) Strip(s int) []byte {
-	n := StripRows * m.Layout.RowBytes(m.Cols)
-	return m.Data[s*n : (s+1)*n : (s+1)*n]
+func (m *Matrix) Strip(s int) []byte { return m.Span(s, 1) }
+
+// Span returns the bytes of the n strips from s on.
+func (m *Matrix) Span(s, n int) []byte {
+	size := StripRows * m.Layout.RowBytes(m.Cols)
+	return m.Data[s*size : (s+n)*size : (s+n)*size]
 }
 
 // Validate reports a field whose length does not fit the shape, so that later code may index without checks.
