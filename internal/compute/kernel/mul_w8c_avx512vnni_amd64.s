@@ -41,6 +41,8 @@ TEXT ·mulW8CAVX512VNNI(SB), NOSPLIT, $0-80
 	MOVQ    k4+56(FP), CX       // CX = tiles left
 	MOVQ    aScale+64(FP), R8
 	MOVQ    tokens+72(FP), AX   // AX = tokens to store
+	PREFETCHT0 64(R10)          // what the next strip wants of these: nothing else would fetch a line in 2 µs
+	PREFETCHT0 64(R11)
 	VMOVUPS (R10), Z31          // Z31 = scale of each row
 	VPSLLD  $7, (R11), Z30      // Z30 = 128 x sum of each row: the share of the activations' bias
 	VPXORD  Z0, Z0, Z0          // Zt = sums of token t
