@@ -38,6 +38,9 @@ const (
 	BenchPrefill BenchTest = "prefill"
 	// BenchDecode is generating greedily, one token at a time.
 	BenchDecode BenchTest = "decode"
+	// BenchReadWeights is reading all weights in order, and nothing else: GB/s. It comes before decoding, and only where a roofline is
+	// given: what decoding is measured by. A machine may read one part of its memory twice as fast as another.
+	BenchReadWeights BenchTest = "read_weights"
 	// BenchParallelDecode is generating Tokens answers at a time: tokens/s of all together while all generate and no prompt is computed.
 	BenchParallelDecode BenchTest = "parallel_decode"
 	// BenchParallelWhole is the same with the prompts: answered tokens/s from asking on, until each answer has 64 tokens.
@@ -65,7 +68,8 @@ type BenchResult struct {
 	Tokens   int
 	Depth    int
 	Threads  int
-	TokS     Spread  // tokens per second
+	TokS     Spread  // tokens per second; BenchReadWeights: none
+	GBS      Spread  // BenchReadWeights: 10^9 bytes a second
 	Roofline float64 // the median in per cent of what the machine allows; 0: not known (see Roofline)
 
 	// What a token costs in the mean: operations of the matrix products (multiply and add are two) and bytes of weights, keys and
@@ -152,6 +156,7 @@ type bench struct {
 	tokens  []int32 // random, as many as the context holds
 	chunk   int     // most tokens of a prompt in a pass; 0: gemma2.MaxRows
 	roof    *Roofline
+	reading Spread // GB/s, of all weights; zero: not measured
 }
 
 func (m *Model) newBench(ctx context.Context, threads int, o *BenchOptions) (*bench, error) {
@@ -195,6 +200,14 @@ func (b *bench) close() {
 
 // all runs every test of o.
 func (b *bench) all(o *BenchOptions, yield func(BenchResult, error) bool) error {
+	if o.Decode > 0 && b.roof != nil {
+		if err := b.readWeights(); err != nil {
+			return err
+		}
+		if !yield(BenchResult{Test: BenchReadWeights, Type: b.m.weightType(), Threads: b.crew.Workers(), GBS: b.reading}, nil) {
+			return errEnough
+		}
+	}
 	for _, depth := range o.Depths {
 		for _, n := range o.Prefill {
 			if err := b.test(BenchPrefill, b.prefill, n, depth, o.Repeat, yield); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
@@ -15,7 +16,8 @@ import (
 
 // Roofline is what this machine can do at best with a number of threads, measured. A prefill of int8 weights can't be faster
 // than Int8Peak divided by the operations of its matrix products, nor decoding than ReadBandwidth divided by the bytes of all
-// weights and of the keys and values that a token sees. For prefill of float weights no roof is measured.
+// weights and of the keys and values that a token sees, where all memory is as fast as that of the buffer: Model.Bench reads the
+// weights themselves and compares with that. For prefill of float weights no roof is measured.
 type Roofline struct {
 	Threads       int
 	ReadBandwidth Spread // GB/s: reading memory in order, from a buffer far larger than the last-level cache
@@ -83,6 +85,31 @@ func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	return r, err
 }
 
+// readWeights measures how fast the weights can be read that a token is multiplied with.
+func (b *bench) readWeights() error {
+	const part = 512 << 10
+	var parts [][]byte
+	total := 0
+	for _, x := range b.m.matrices() {
+		for _, data := range [][]byte{x.Data, x.Scales, x.Mins} {
+			for p := range slices.Chunk(data, part) {
+				p = p[:len(p)/512*512] // what roofline.Read takes
+				parts, total = append(parts, p), total+len(p)
+			}
+		}
+	}
+	var err error
+	b.reading, err = repeatedly(b.ctx, func(times int) (float64, error) {
+		err := b.crew.Run(times*len(parts), 4, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				roofline.Read(parts[i%len(parts)])
+			}
+		})
+		return float64(times) * float64(total), err
+	})
+	return err
+}
+
 // repeatedly measures how much work is done in a nanosecond. work does so many times what is worth a few milliseconds.
 func repeatedly(ctx context.Context, work func(times int) (amount float64, err error)) (Spread, error) {
 	var rates []float64
@@ -142,7 +169,7 @@ func (b *bench) cost(r *BenchResult) {
 	switch {
 	case b.roof == nil:
 	case r.Test == BenchDecode:
-		r.Roofline = 100 * r.TokS.Median * r.Bytes / (b.roof.ReadBandwidth.Max * 1e9)
+		r.Roofline = 100 * r.TokS.Median * r.Bytes / (b.reading.Max * 1e9)
 	case integer:
 		r.Roofline = 100 * r.TokS.Median * r.Ops / (b.roof.Int8Peak.Max * 1e9)
 	}

@@ -163,7 +163,7 @@ def our_turn(args, folder, typ):
     for flags in lists:
         output = subprocess.run([str(c) for c in command + flags], check=True, capture_output=True, text=True).stdout
         lines += [json.loads(line) for line in output.splitlines()]
-    return [line for line in lines if line["test"] in ("prefill", "decode", "memory", "read_bandwidth", "int8_peak")]
+    return [line for line in lines if line["test"] in ("prefill", "decode", "memory", "read_weights", "read_bandwidth", "int8_peak")]
 
 
 def rival_turn(args, folder, rival):

@@ -102,7 +102,7 @@ func Report(list []Compared) string {
 		if c.Verdict == Missing {
 			r = c.Before
 		}
-		ofMachine := r.Test == ReadBandwidth || r.Test == Int8Peak
+		ofMachine := r.Test == ReadBandwidth || r.Test == ReadWeights || r.Test == Int8Peak
 		if !ofMachine {
 			count[c.Verdict]++
 		} else if c.Verdict <= Worse && changed == "" {
@@ -143,7 +143,7 @@ func positive(n int) string {
 
 // amount is a row's value with its unit.
 func amount(r Row) string {
-	i := slices.Index([]string{Prefill, Decode, ParallelDecode, ParallelWhole, ReadBandwidth, Int8Peak, Load}, r.Test)
+	i := slices.Index([]string{Prefill, Decode, ParallelDecode, ParallelWhole, ReadWeights, ReadBandwidth, Int8Peak, Load}, r.Test)
 	switch {
 	case r.Test == Memory:
 		return megabytes(r.PeakBytes)

@@ -22,6 +22,7 @@ const (
 	Decode         = string(systemgemma.BenchDecode)
 	ParallelDecode = string(systemgemma.BenchParallelDecode)
 	ParallelWhole  = string(systemgemma.BenchParallelWhole)
+	ReadWeights    = string(systemgemma.BenchReadWeights)
 	ReadBandwidth  = "read_bandwidth"
 	Int8Peak       = "int8_peak"
 	Memory         = "memory"
@@ -35,7 +36,7 @@ const earlierParallel = "parallel"
 type Row struct {
 	Test    string
 	Threads int
-	Value   systemgemma.Spread // tokens/s (prefill, decode, parallel_...), GB/s, GOPS or seconds (load)
+	Value   systemgemma.Spread // tokens/s (prefill, decode, parallel_...), GB/s (read_...), GOPS or seconds (load)
 
 	// Of a model: all but read_bandwidth and int8_peak.
 	Model, Type   string
@@ -52,7 +53,7 @@ type Row struct {
 	Pause                           float64 // seconds: the longest that the garbage collector took while the tests ran
 }
 
-// rate, machine, memory and load are the JSON objects of each kind of test. Field order is that of the output.
+// rate, reading, machine, memory and load are the JSON objects of each kind of test. Field order is that of the output.
 type rate struct {
 	Test     string              `json:"test"`
 	Type     string              `json:"type"`
@@ -64,6 +65,14 @@ type rate struct {
 	Ops      float64             `json:"ops_per_token,omitzero"`
 	Bytes    float64             `json:"bytes_per_token,omitzero"`
 	Model    string              `json:"model"`
+}
+
+type reading struct {
+	Test    string              `json:"test"`
+	Type    string              `json:"type"`
+	Threads int                 `json:"threads"`
+	GBS     *systemgemma.Spread `json:"gb_s"`
+	Model   string              `json:"model"`
 }
 
 type machine struct {
@@ -99,6 +108,8 @@ type load struct {
 // MarshalJSON gives the object of the row's test.
 func (r Row) MarshalJSON() ([]byte, error) {
 	switch r.Test {
+	case ReadWeights:
+		return json.Marshal(reading{r.Test, r.Type, r.Threads, &r.Value, r.Model})
 	case ReadBandwidth:
 		return json.Marshal(machine{Test: r.Test, Threads: r.Threads, GBS: &r.Value, BufferBytes: r.BufferBytes, CPU: r.CPU, Kernel: r.Kernel})
 	case Int8Peak:
@@ -139,6 +150,13 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 			}
 			return row, row.Roofline >= 0 && row.Ops >= 0 && row.Bytes >= 0 && row.Tokens > 0 && row.Depth >= 0
 		})
+	case ReadWeights:
+		return decode(data, r, func(x *reading) (Row, bool) {
+			if x.GBS == nil {
+				return Row{}, false
+			}
+			return Row{Test: x.Test, Threads: x.Threads, Value: *x.GBS, Model: x.Model, Type: x.Type}, true
+		})
 	case ReadBandwidth, Int8Peak:
 		return decode(data, r, func(x *machine) (Row, bool) {
 			value := x.GBS
@@ -166,7 +184,7 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 			return Row{Test: x.Test, Threads: x.Threads, Value: *x.Seconds, Model: x.Model, Type: x.Type}, true
 		})
 	}
-	return fmt.Errorf("test: want prefill, decode, parallel_decode, parallel_whole, read_bandwidth, int8_peak, memory or load, found %.40q", kind.Test)
+	return fmt.Errorf("test: want prefill, decode, parallel_decode, parallel_whole, read_weights, read_bandwidth, int8_peak, memory or load, found %.40q", kind.Test)
 }
 
 // decode reads an object of one kind and holds it to what that kind must have.

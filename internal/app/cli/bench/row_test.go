@@ -33,6 +33,11 @@ var examples = []struct {
 		"mini               w8a8   parallel_decode     16    128       2       16.0 tok/s         15.0 - 17.0\n",
 	},
 	{
+		Row{Test: ReadWeights, Threads: 2, Value: spread{Min: 28, Median: 29.5, Max: 31.25}, Model: "mini", Type: "w8a8"},
+		`{"test":"read_weights","type":"w8a8","threads":2,"gb_s":{"min":28,"median":29.5,"max":31.25},"model":"mini"}`,
+		"mini               w8a8   read_weights                        2       29.5 GB/s          28.0 - 31.2\n",
+	},
+	{
 		Row{Test: ReadBandwidth, Threads: 2, Value: spread{Min: 30, Median: 31, Max: 33.25}, CPU: "A (CPU)", Kernel: "avx2", BufferBytes: 256 << 20},
 		`{"test":"read_bandwidth","threads":2,"gb_s":{"min":30,"median":31,"max":33.25},"buffer_bytes":268435456,"cpu":"A (CPU)","kernel":"avx2"}`,
 		"read bandwidth   33.2 GB/s (30.0 - 33.2), 256 MiB in order, 2 threads\n",

@@ -22,6 +22,8 @@ func (r Row) String() string {
 	case Memory:
 		return fmt.Sprintf("%-18s %-6s %-15s %6d %6s %7s %10s %-5s weights %s, KV cache %s, longest GC pause %s ms\n", cut(r.Model, 18), r.Type, r.Test, r.Tokens, "", "",
 			number(float64(r.PeakBytes)/1e6), "MB", megabytes(r.WeightBytes), megabytes(r.KVBytes), number(1000*r.Pause))
+	case ReadWeights:
+		return fmt.Sprintf("%-18s %-6s %-15s %6s %6s %7d %10s %-5s %19s\n", cut(r.Model, 18), r.Type, r.Test, "", "", r.Threads, number(r.Value.Median), "GB/s", span(r.Value))
 	case Load:
 		return fmt.Sprintf("%-18s %-6s %-15s %6s %6s %7d %10s %-5s %19s\n", cut(r.Model, 18), r.Type, r.Test, "", "", r.Threads, number(1000*r.Value.Median), "ms",
 			span(systemgemma.Spread{Min: 1000 * r.Value.Min, Max: 1000 * r.Value.Max}))
