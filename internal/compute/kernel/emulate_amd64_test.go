@@ -244,6 +244,7 @@ func (e emulation) vectors(n int) {
 	m := max(0, maxRef(x))
 	change("expSum", e.set.expSum, args{slice("x"), emulate.Float32(m)}, blocks{},
 		func(x []float32) args { return args{emulate.Float32(expSumRef(x, m))} })
+	e.write(fmt.Sprintf("expSum64/n=%d", n), e.set.expSum64, args{slice("x"), emulate.Float32(m)}, blocks{"x": in(x)}, nil, emulate.Float64(expSum64Ref(x, m)))
 	lo, hi := slices.Clone(x), slices.Clone(y)
 	rotateRef(lo, hi, z, y)
 	e.write(fmt.Sprintf("rotate/n=%d", n), e.set.rotate, args{slice("lo"), slice("hi"), slice("cos"), slice("sin")},

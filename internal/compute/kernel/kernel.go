@@ -63,6 +63,8 @@ type table struct {
 	max    func(x []float32) float32
 	expSum func(x []float32, max float32) float32
 
+	expSum64 func(x []float32, max float32) float64
+
 	attention
 }
 

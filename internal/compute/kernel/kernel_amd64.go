@@ -21,7 +21,7 @@ var avx2 = table{
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
-	max: maxAVX2, expSum: expSumAVX2, attention: attentionAVX2,
+	max: maxAVX2, expSum: expSumAVX2, expSum64: expSum64AVX2, attention: attentionAVX2,
 }
 
 // avxvnni is avx2 with products by VPDPBUSD, for CPUs since 2021 that lack AVX-512: Alder Lake and later.
@@ -32,7 +32,7 @@ var avxvnni = table{
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX2, geluMul: geluMulAVX2,
-	max: maxAVX2, expSum: expSumAVX2, attention: attentionAVX2,
+	max: maxAVX2, expSum: expSumAVX2, expSum64: expSum64AVX2, attention: attentionAVX2,
 }
 
 // avx512vnni is for servers since 2019 (Cascade Lake) and for Zen 4. What is bound by memory or short stays in AVX2.
@@ -43,7 +43,7 @@ var avx512vnni = table{
 	hadamard: hadamardAVX2, addOutliers: addOutliersAVX2,
 	absMax: absMaxAVX2, quantize: quantizeBiasedAVX2,
 	sumSquares: sumSquaresAVX2, scaleMul: scaleMulAVX2, add: addAVX2, rotate: rotateAVX2, softcap: softcapAVX512, geluMul: geluMulAVX512,
-	max: maxAVX2, expSum: expSumAVX512, attention: attentionAVX512,
+	max: maxAVX2, expSum: expSumAVX512, expSum64: expSum64AVX512, attention: attentionAVX512,
 }
 
 // avx512bf16 is avx512vnni with the dot product of bfloat16, for Zen 4 and servers since 2023 (Sapphire Rapids).

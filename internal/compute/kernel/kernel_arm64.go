@@ -32,7 +32,7 @@ var neon = table{
 	hadamard: hadamardRef, addOutliers: addOutliersRef, // plain Go is near enough: a share of some percent
 	absMax: absMaxNeon, quantize: quantizeNeon,
 	sumSquares: sumSquaresNeon, scaleMul: scaleMulNeon, add: addNeon, rotate: rotateNeon, softcap: softcapNeon, geluMul: geluMulNeon,
-	max: maxNeon, expSum: expSumNeon, attention: attentionNeon,
+	max: maxNeon, expSum: expSumNeon, expSum64: expSum64Ref, attention: attentionNeon,
 }
 
 // i8mm is neon with W8C's products of many tokens by SMMLA, for Armv8.6 (Neoverse V1, Cortex-A510 and A710, Apple M2).

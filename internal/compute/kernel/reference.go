@@ -17,7 +17,7 @@ var reference = table{
 	hadamard: hadamardRef, addOutliers: addOutliersRef,
 	absMax: absMaxRef, quantize: quantizeRef,
 	sumSquares: sumSquaresRef, scaleMul: scaleMulRef, add: addRef, rotate: rotateRef, softcap: softcapsRef, geluMul: geluMulRef,
-	max: maxRef, expSum: expSumRef, attention: attentionReference,
+	max: maxRef, expSum: expSumRef, expSum64: expSum64Ref, attention: attentionReference,
 }
 
 func mulW8CRef(out *float32, outStride int, w *byte, wScale *float32, wSum *int32, panel *uint8, width, k4 int, aScale *float32, tokens int) {

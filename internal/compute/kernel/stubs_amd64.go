@@ -102,6 +102,12 @@ func geluMulAVX2(dst, gate, up []float32)
 func expSumAVX2(x []float32, max float32) float32
 
 //go:noescape
+func expSum64AVX2(x []float32, max float32) float64
+
+//go:noescape
+func expSum64AVX512(x []float32, max float32) float64
+
+//go:noescape
 func softcapAVX512(x []float32, scale, limit float32)
 
 //go:noescape

@@ -31,8 +31,8 @@ const (
 var sumRooms = sync.Pool{New: func() any { return new([sumBlock]float32) }}
 
 // logSumExp is LogSumExp when the largest logit is known. Sums of blocks are added in ascending order, in float64. In a block with a
-// logit near the best one, exponentials are float64 and added so, too; in the others, nearly all of a large vocabulary, both are float32
-// (kernel.ExpSum, whose bits every CPU gives), with an error of some 1e-7 of their little share.
+// logit near the best one, exponentials are float64 and added so, too (kernel.ExpSum64); in the others both are float32
+// (kernel.ExpSum), with an error of some 1e-7 of their little share. Every CPU gives the same bits.
 func logSumExp(logits []float32, top float32) float64 {
 	room := sumRooms.Get().(*[sumBlock]float32)
 	defer sumRooms.Put(room)
@@ -46,9 +46,7 @@ func logSumExp(logits []float32, top float32) float64 {
 		if block := room[:n]; kernel.Max(block) < top-farBelow {
 			sum += float64(kernel.ExpSum(block, top))
 		} else {
-			for _, x := range block {
-				sum += weight(x, top)
-			}
+			sum += kernel.ExpSum64(block, top)
 		}
 	}
 	return float64(top) + portable.Log(sum)

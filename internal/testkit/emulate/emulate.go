@@ -53,6 +53,9 @@ func Uint32(n uint32) Arg { return Arg{"u32": n} }
 // Float32 is a float32, by its bits: a NaN stays the NaN it is.
 func Float32(f float32) Arg { return Arg{"f32": math.Float32bits(f)} }
 
+// Float64 is a float64, by its bits.
+func Float64(f float64) Arg { return Arg{"f64": math.Float64bits(f)} }
+
 // A Block is memory that the function may touch. It stands at the end of a page before an unmapped one in one run of the
 // case, and at the start of a page after an unmapped one in another.
 type Block struct {
