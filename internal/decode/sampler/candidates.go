@@ -231,26 +231,21 @@ func (c *candidates) mass(top float32) float64 {
 	return total
 }
 
-// blockMass is the sum of the weights of at most sumBlock candidates. As in logSumExp, float32 does where all are far below top: nearly
-// everywhere in a large vocabulary.
+// blockMass is the sum of the weights of at most sumBlock candidates. As in logSumExp, float32 does where all are far below top.
 func blockMass(block []candidate, top float32, room *[sumBlock]float32) float64 {
 	best := float32(math.Inf(-1))
 	for i, x := range block {
 		room[i] = x.score
 		best = max(best, x.score)
 	}
+	n := len(block)
+	for ; n%16 != 0; n++ {
+		room[n] = float32(math.Inf(-1))
+	}
 	if best < top-farBelow {
-		n := len(block)
-		for ; n%16 != 0; n++ {
-			room[n] = float32(math.Inf(-1))
-		}
 		return float64(kernel.ExpSum(room[:n], top))
 	}
-	sum := 0.0
-	for _, x := range block {
-		sum += weight(x.score, top)
-	}
-	return sum
+	return kernel.ExpSum64(room[:n], top)
 }
 
 // entropy is that of the candidates' probabilities, in nats, and mass, both added in the order of the list.

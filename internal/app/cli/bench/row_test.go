@@ -131,7 +131,7 @@ func TestReadRefuses(t *testing.T) {
 		"null":                 "line 1: test: want prefill",
 		"GGUF\x00":             "line 1: want a JSON object of bench --json",
 		good + "\n" + good:     "line 2: the same test as in line 1",
-		`{"test":"fly"}`:       `line 1: test: want prefill, decode, parallel_decode, parallel_whole, read_bandwidth, int8_peak, memory or load, found "fly"`,
+		`{"test":"fly"}`:       `line 1: test: want prefill, decode, parallel_decode, parallel_whole, read_weights, read_bandwidth, int8_peak, memory or load, found "fly"`,
 		`{"test":"prefill"}`:   "a field is missing",
 		`{"test":"memory"}`:    "a field is missing",
 		`{"test":"load"}`:      "a field is missing",
