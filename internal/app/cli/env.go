@@ -19,7 +19,7 @@ import (
 // Env is what commands see of the process.
 type Env struct {
 	Stdin                          io.Reader
-	Stdout, Stderr                 io.Writer
+	Stdout, Stderr                 io.Writer // as the process's: written by several goroutines, and by those that a second Ctrl-C leaves behind
 	StdinTTY, StdoutTTY, StderrTTY bool
 	Environ                        []string
 	Getenv                         func(string) string

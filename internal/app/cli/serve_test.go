@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -19,13 +18,13 @@ type serving struct {
 	url     string
 	signals chan os.Signal
 	status  chan int
-	log     *bytes.Buffer // to be read after the end
+	log     *writes // requests write there too, after a second signal even when Main has returned
 }
 
 func startServe(t *testing.T, environ []string, args ...string) *serving {
 	t.Helper()
 	out, in := io.Pipe()
-	s := &serving{signals: make(chan os.Signal, 2), status: make(chan int, 1), log: &bytes.Buffer{}}
+	s := &serving{signals: make(chan os.Signal, 2), status: make(chan int, 1), log: &writes{first: make(chan struct{})}}
 	env := &Env{Stdin: strings.NewReader(""), Stdout: in, Stderr: s.log, Interrupts: s.signals, Getenv: func(name string) string {
 		for _, e := range environ {
 			if value, ok := strings.CutPrefix(e, name+"="); ok {
