@@ -7,7 +7,7 @@
 
 A turn is one engine in a fresh process; a repetition is a turn of each engine. Before each turn the machine must be quiet, and a turn
 during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl; another
-build of ours, or other tests, begin anew. Models are made once; a build of ours that makes other synthetic weights refuses to use them.
+build of ours, other tests, another virtual environment or other variables of an engine begin anew. Models are made once; a build of ours that makes other synthetic weights refuses to use them.
 """
 
 import argparse
@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 QUIET = 0.06  # of a core, by other processes
 PATIENCE = 3600  # seconds to wait for quiet
 TRIES = 3  # turns that were disturbed
+ENVIRONMENT = ("SYSTEMGEMMA_", "ONEDNN_", "CT2_", "GGML_", "OMP_")  # variables that change what engines do
 
 # Engine: (rival's class in engines.py, its model, our type of weights that it is compared with).
 RIVALS = {
@@ -122,6 +123,21 @@ def own():
     return sum(u.ru_utime + u.ru_stime for u in usages)
 
 
+class Busy:
+    """Processes that do nothing, as fast as they can, for as long as it is entered."""
+
+    def __init__(self, count):
+        self.count, self.processes = count, []
+
+    def __enter__(self):
+        self.processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(self.count)]
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.wait()  # their time is then among that of this process's children
+
+
 class Others:
     """The share of a core that other processes took since it was made."""
 
@@ -192,7 +208,8 @@ def turn(args, folder, name):
 def setting_of(args, folder):
     """What must be the same for results to stand side by side."""
     build = hashlib.sha256((folder / "systemgemma").read_bytes()).hexdigest()[:12]
-    return [build, args.ours, args.threads, args.prefill, args.decode, args.depth]
+    limits = {name: value for name, value in sorted(os.environ.items()) if name.startswith(ENVIRONMENT)}
+    return [build, args.ours, args.threads, args.prefill, args.decode, args.depth, args.busy, sys.prefix, limits]
 
 
 def run(args, folder):
@@ -210,7 +227,8 @@ def run(args, folder):
                 wait_for_quiet()
                 others = Others()
                 try:
-                    lines = turn(args, folder, name)
+                    with Busy(args.busy):
+                        lines = turn(args, folder, name)
                 except subprocess.CalledProcessError as e:
                     sys.exit(f"peers: {name} failed: {e}\n{e.stderr}")
                 share = others.share()
@@ -261,7 +279,7 @@ def report(args, folder):
     if not args.loaded:
         records = [r for r in records if r["quiet"]]
     rates = table(records)
-    print(f"{args.shape}, {args.threads} threads; min / median / max; {len(records)} turns, {disturbed} disturbed")
+    print(f"{args.shape}, {args.threads} threads, {args.busy} busy processes beside them; min / median / max; {len(records)} turns, {disturbed} disturbed")
     print(f"{'engine':24} {'test':24} {'tokens/s':>26} {'ours by it, same turn':>24} repetitions")
     for engine in names:
         for key, values in rates.get(engine, {}).items():
@@ -288,6 +306,7 @@ def main():
     parser.add_argument("--prefill", type=numbers, default=[128, 512])
     parser.add_argument("--decode", type=int, default=32)
     parser.add_argument("--depth", type=numbers, default=[128], help="of decoding, such as 128,4096")
+    parser.add_argument("--busy", type=int, default=0, help="other processes that take what they get of the processors meanwhile")
     parser.add_argument("--rivals", type=lambda s: s.split(","), default=["openvino-int8", "ctranslate2-int8", "llamacpp-q8_0", "llamacpp-q4_0", "llamacpp-bf16"],
                         help="of " + ", ".join(RIVALS))
     parser.add_argument("--ours", type=str.split, default=[], help="more flags of our bench, such as --ours='--kv-type int8'")
