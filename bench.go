@@ -39,7 +39,7 @@ const (
 	// BenchDecode is generating greedily, one token at a time.
 	BenchDecode BenchTest = "decode"
 	// BenchReadWeights is reading all weights in order, and nothing else: GB/s. It comes before decoding, and only where a roofline is
-	// given: what decoding is measured by. A machine may read one part of its memory twice as fast as another.
+	// given. What decoding is measured by are more such readings in between: memory may be twice as fast a second later.
 	BenchReadWeights BenchTest = "read_weights"
 	// BenchParallelDecode is generating Tokens answers at a time: tokens/s of all together while all generate and no prompt is computed.
 	BenchParallelDecode BenchTest = "parallel_decode"
@@ -156,7 +156,8 @@ type bench struct {
 	tokens  []int32 // random, as many as the context holds
 	chunk   int     // most tokens of a prompt in a pass; 0: gemma2.MaxRows
 	roof    *Roofline
-	reading Spread // GB/s, of all weights; zero: not measured
+	reader  weightReader
+	beside  []float64 // of a test's parts: tokens in the time in which reading takes a byte (decodeBeside)
 }
 
 func (m *Model) newBench(ctx context.Context, threads int, o *BenchOptions) (*bench, error) {
@@ -201,21 +202,26 @@ func (b *bench) close() {
 // all runs every test of o.
 func (b *bench) all(o *BenchOptions, yield func(BenchResult, error) bool) error {
 	if o.Decode > 0 && b.roof != nil {
-		if err := b.readWeights(); err != nil {
+		reading, err := b.readWeights()
+		if err != nil {
 			return err
 		}
-		if !yield(BenchResult{Test: BenchReadWeights, Type: b.m.weightType(), Threads: b.crew.Workers(), GBS: b.reading}, nil) {
+		if !yield(BenchResult{Test: BenchReadWeights, Type: b.m.weightType(), Threads: b.crew.Workers(), GBS: reading}, nil) {
 			return errEnough
 		}
 	}
 	for _, depth := range o.Depths {
 		for _, n := range o.Prefill {
-			if err := b.test(BenchPrefill, b.prefill, n, depth, o.Repeat, yield); err != nil {
+			if err := b.test(BenchPrefill, timed(b.prefill), n, depth, o.Repeat, yield); err != nil {
 				return err
 			}
 		}
 		if o.Decode > 0 {
-			if err := b.test(BenchDecode, b.decode, o.Decode, depth, o.Repeat, yield); err != nil {
+			decode := timed(b.decode)
+			if b.roof != nil {
+				decode = b.decodeBeside
+			}
+			if err := b.test(BenchDecode, decode, o.Decode, depth, o.Repeat, yield); err != nil {
 				return err
 			}
 		}
@@ -228,19 +234,31 @@ func (b *bench) all(o *BenchOptions, yield func(BenchResult, error) bool) error 
 	return nil
 }
 
+// timed is run with the time that it took.
+func timed(run func(n int) error) func(n int) (time.Duration, error) {
+	return func(n int) (time.Duration, error) {
+		start := time.Now()
+		err := run(n)
+		return time.Since(start), err
+	}
+}
+
 // test measures one thing repeatedly, after a first time that warms up.
-func (b *bench) test(name BenchTest, run func(n int) error, n, depth, repeat int, yield func(BenchResult, error) bool) error {
+func (b *bench) test(name BenchTest, run func(n int) (time.Duration, error), n, depth, repeat int, yield func(BenchResult, error) bool) error {
 	var rates []float64
 	for i := -1; i < repeat; i++ {
 		if err := b.seek(depth); err != nil {
 			return err
 		}
-		start := time.Now()
-		if err := run(n); err != nil {
+		if i <= 0 { // what the one before, or the first time, left
+			b.beside = b.beside[:0]
+		}
+		took, err := run(n)
+		if err != nil {
 			return err
 		}
 		if i >= 0 {
-			rates = append(rates, float64(n)/time.Since(start).Seconds())
+			rates = append(rates, float64(n)/took.Seconds())
 		}
 	}
 	r := BenchResult{Test: name, Type: b.m.weightType(), Tokens: n, Depth: depth, Threads: b.crew.Workers(), TokS: SpreadOf(rates)}

@@ -84,7 +84,7 @@ func TestShareOfTheRoof(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.close()
-	b.reading = Spread{0, 0, 10}
+	b.beside = []float64{1000 / 10e9}
 	const (
 		layer = 2*512*512 + 2*256*512 + 3*2048*512 // q, o; k, v; gate, up, down: weights
 		rows  = 4*(512+256+256+512+2048+2048+512) + 8192
@@ -121,7 +121,7 @@ func TestShareWithoutRoof(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.close()
-	b.reading = Spread{0, 0, 10}
+	b.beside = []float64{1 / 10e9}
 	r := BenchResult{Test: BenchPrefill, Tokens: 10, TokS: Spread{Median: 1000}}
 	if b.cost(&r); r.Roofline != 0 || r.Ops <= 0 || r.Bytes <= 0 {
 		t.Errorf("prefill of bf16: found %+v, want costs but no share", r)
@@ -133,6 +133,28 @@ func TestShareWithoutRoof(t *testing.T) {
 	m.weights.Config.Global = []bool{false, false, false, true}
 	if got, want := b.kvBytes(6000), float64((6000+3*4096)*2*256*4); got != want {
 		t.Errorf("6000 positions: %v bytes, want %v", got, want)
+	}
+}
+
+// Decoding is compared with readings beside it, in parts that are all of it; an end of the context ends both.
+func TestDecodeBesideReadings(t *testing.T) {
+	m := openSmall(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	b, err := m.newBench(ctx, 2, &BenchOptions{Rooflines: []Roofline{{Threads: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if s, err := b.readWeights(); err != nil || s.Min <= 0 || b.reader.bytes <= 0 || int64(b.reader.bytes) > m.weightBytes() {
+		t.Fatalf("read %d of %d bytes, %+v GB/s, %v", b.reader.bytes, m.weightBytes(), s, err)
+	}
+	took, err := b.decodeBeside(3)
+	if err != nil || took <= 0 || b.cache.Len() != 3 || len(b.beside) == 0 || slices.Min(b.beside) <= 0 {
+		t.Errorf("%v, %d tokens, parts %v, %v", took, b.cache.Len(), b.beside, err)
+	}
+	cancel()
+	if _, err := b.decodeBeside(3); !errors.Is(err, context.Canceled) || b.cache.Len() != 3 {
+		t.Errorf("after the end: %d tokens, %v", b.cache.Len(), err)
 	}
 }
 

@@ -1,11 +1,9 @@
 package systemgemma
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/systemgemma/systemgemma/internal/compute/offheap"
@@ -17,8 +15,8 @@ import (
 
 // Roofline is what this machine can do at best with a number of threads, measured. A prefill of int8 weights can't be faster
 // than Int8Peak divided by the operations of its matrix products, nor decoding than ReadBandwidth divided by the bytes of all
-// weights and of the keys and values that a token sees, where all memory is as fast as that of the buffer: Model.Bench reads the
-// weights themselves and compares with that. For prefill of float weights no roof is measured.
+// weights and of the keys and values that a token sees, where all memory is as fast as that of the buffer, at all times: Model.Bench
+// reads the weights themselves meanwhile and compares with that. For prefill of float weights no roof is measured.
 type Roofline struct {
 	Threads       int
 	ReadBandwidth Spread // GB/s: reading memory in order, from a buffer far larger than the last-level cache
@@ -86,31 +84,6 @@ func MeasureRoofline(ctx context.Context, threads int) (Roofline, error) {
 	return r, err
 }
 
-// readWeights measures how fast the weights can be read that a token is multiplied with.
-func (b *bench) readWeights() error {
-	const part = 512 << 10
-	var parts [][]byte
-	total := 0
-	for _, x := range b.m.matrices() {
-		for _, data := range [][]byte{x.Data, x.Scales, x.Mins} {
-			for p := range slices.Chunk(data, part) {
-				p = p[:len(p)/512*512] // what roofline.Read takes
-				parts, total = append(parts, p), total+len(p)
-			}
-		}
-	}
-	var err error
-	b.reading, err = repeatedly(b.ctx, func(times int) (float64, error) {
-		err := b.crew.Run(times*len(parts), 4, func(_, lo, hi int) {
-			for i := lo; i < hi && b.ctx.Err() == nil; i++ { // a model that memory does not hold takes minutes
-				roofline.Read(parts[i%len(parts)])
-			}
-		})
-		return float64(times) * float64(total), cmp.Or(err, context.Cause(b.ctx))
-	})
-	return err
-}
-
 // repeatedly measures how much work is done in a nanosecond. work does so many times what is worth a few milliseconds.
 func repeatedly(ctx context.Context, work func(times int) (amount float64, err error)) (Spread, error) {
 	var rates []float64
@@ -143,7 +116,8 @@ func readBuffer() int64 {
 	return max(n/unit*unit, unit)
 }
 
-// cost fills in what a token of a result costs, and the median in per cent of the roof, the best that was measured.
+// cost fills in what a token of a result costs, and the median in per cent of the roof: the best peak that was measured, or what reading
+// the weights gave beside each part of a decode.
 func (b *bench) cost(r *BenchResult) {
 	tokens, steps := float64(r.Tokens), 1.0 // a step reads all weights
 	if r.Test == BenchDecode {
@@ -170,7 +144,7 @@ func (b *bench) cost(r *BenchResult) {
 	switch {
 	case b.roof == nil:
 	case r.Test == BenchDecode:
-		r.Roofline = 100 * r.TokS.Median * r.Bytes / (b.reading.Max * 1e9)
+		r.Roofline = 100 * r.Bytes * SpreadOf(b.beside).Median
 	case integer:
 		r.Roofline = 100 * r.TokS.Median * r.Ops / (b.roof.Int8Peak.Max * 1e9)
 	}

@@ -42,10 +42,10 @@ type benchCmd struct {
 func (*benchCmd) Help() string {
 	return `Without a model, measures mini and a tiny synthetic one. Of each measurement the median counts; min and max show its noise.
 
-"of roof" compares with what this machine can do, measured first: decoding with reading all weights and the cached keys and values
-as fast as nothing but reading these weights goes (read_weights: a machine may read one part of its memory faster than another),
-prefill of int8 weights with the int8 peak. Peak memory is that of the process since the model was opened on Linux, and since its
-start elsewhere.
+"of roof" compares with what this machine can do: prefill of int8 weights with the int8 peak, measured first; decoding with reading
+all weights and the cached keys and values as fast as nothing but reading these weights goes, which is measured every quarter of a
+second of it, since others may leave twice as much of the memory's bandwidth a moment later (read_weights tells it from before).
+Peak memory is that of the process since the model was opened on Linux, and since its start elsewhere.
 
 Examples:
 

@@ -237,7 +237,7 @@ func TestClientLeaves(t *testing.T) {
 
 // A stop is told at once, lets running answers end, and cuts them after the grace, with an error as their last event.
 func TestStop(t *testing.T) {
-	s, d := newServer(t, Config{Grace: 300 * time.Millisecond})
+	s, d := newServer(t, Config{Grace: time.Second})
 	r := start(t, s)
 	hang := get(t, context.Background(), r.url+"/toy/hang")
 	<-d.begun
