@@ -60,19 +60,24 @@ func (b *bench) readingTime() (float64, error) {
 // be read, by the mean of the readings before and after it. took is the time of decoding alone.
 func (b *bench) decodeBeside(n int) (took time.Duration, err error) {
 	before, err := b.readingTime()
-	for n > 0 && err == nil {
-		start, tokens, part := time.Now(), 0, time.Duration(0)
-		for ; tokens < n && part < readEvery && err == nil; tokens++ {
-			err = b.decode(1)
-			part = time.Since(start)
-		}
-		if err != nil {
-			break
-		}
-		var after float64
-		after, err = b.readingTime()
-		b.beside = append(b.beside, float64(tokens)/part.Seconds()*(before+after)/2)
-		before, n, took = after, n-tokens, took+part
+	if err != nil {
+		return 0, err
 	}
-	return took, err
+	for n > 0 {
+		start, left := time.Now(), n
+		for n > 0 && time.Since(start) < readEvery {
+			if err := b.decode(1); err != nil {
+				return took, err
+			}
+			n--
+		}
+		part := time.Since(start)
+		after, err := b.readingTime()
+		if err != nil {
+			return took, err
+		}
+		b.beside = append(b.beside, float64(left-n)/part.Seconds()*(before+after)/2)
+		before, took = after, took+part
+	}
+	return took, nil
 }

@@ -136,7 +136,7 @@ func TestShareWithoutRoof(t *testing.T) {
 	}
 }
 
-// Decoding is compared with readings beside it, in parts that are all of it; an end of the context ends both.
+// Decoding beside readings gives all tokens, and at least one part to compare; an end of the context ends it.
 func TestDecodeBesideReadings(t *testing.T) {
 	m := openSmall(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -7,7 +7,8 @@
 
 A turn is one engine in a fresh process; a repetition is a turn of each engine. Before each turn the machine must be quiet, and a turn
 during which other processes took more than 6 % of a core is done again. Results are kept in FOLDER/SHAPE/results.jsonl; another
-build of ours, other tests, another virtual environment or other variables of an engine begin anew. Models are made once; a build of ours that makes other synthetic weights refuses to use them.
+build of ours, other tests, another virtual environment or other variables of an engine begin anew. Models are made once; a build of ours
+that makes other synthetic weights refuses to use them.
 """
 
 import argparse
